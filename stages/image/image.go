@@ -1,0 +1,41 @@
+// Package image makes an OCI image of a jar and a Java runtime, without a
+// Docker daemon.
+package image
+
+import (
+	"time"
+
+	"github.com/fastship/fastship/runner"
+)
+
+// Config is what the image section of fastship.yaml says to this stage.
+type Config struct {
+	Base    string   `yaml:"base"`    // jlink, or an image reference
+	Modules []string `yaml:"modules"` // modules that jdeps cannot see, added to the jlink base
+	JVM     []string `yaml:"jvm"`     // JVM flags of the entrypoint
+	Layout  string   `yaml:"-"`       // the OCI layout's folder, absolute: .fastship/image
+}
+
+// In is what an image is made of.
+type In struct {
+	Jar       runner.Descriptor // Name is the file's absolute path
+	Snapshots []string          // file names of libraries that are snapshots
+	Name      string            // the application's name: Maven's artifactId
+	Version   string
+	JavaHome  string // the JDK that built the jar
+	JavaMajor int
+	Revision  string    // the commit, empty outside git
+	Source    string    // the remote's URL, empty outside git
+	Created   time.Time // the commit's time; zero outside git, then the epoch is used
+}
+
+// Out is the image as it lies in the OCI layout.
+type Out struct {
+	Layout   string              `json:"layout"`   // the layout's folder, absolute
+	Digest   string              `json:"digest"`   // of the manifest
+	Size     int64               `json:"size"`     // bytes: manifest, config and layers
+	Layers   []runner.Descriptor `json:"layers"`   // bottom first; Name is the layer's role: base, dependencies, …
+	Platform string              `json:"platform"` // linux/amd64
+	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, shaded, plain
+	Base     string              `json:"base"`     // jlink and its JDK, or the pinned base reference
+}

@@ -1,0 +1,44 @@
+// Package maven runs the Maven job and learns from Maven what it made.
+package maven
+
+import "github.com/fastship/fastship/runner"
+
+// Config is the maven section of fastship.yaml.
+type Config struct {
+	Goals    []string `yaml:"goals"`    // default: package
+	Module   string   `yaml:"module"`   // the module whose jar is the application
+	Profiles []string `yaml:"profiles"` // -P
+	Args     []string `yaml:"args"`     // passed to Maven as they are
+	Settings string   `yaml:"settings"` // a settings.xml, relative to the project's folder
+}
+
+// In is what a Maven job needs.
+type In struct {
+	Dir  string // the project's folder, absolute
+	Tree string // the source's digest, part of what names the job
+}
+
+// Out is what a Maven job made.
+type Out struct {
+	// Jar is the application: Name is its absolute path.
+	Jar        runner.Descriptor `json:"jar"`
+	GroupID    string            `json:"groupId"`
+	ArtifactID string            `json:"artifactId"`
+	Version    string            `json:"version"`
+	Packaging  string            `json:"packaging"`  // jar or war
+	JavaHome   string            `json:"javaHome"`   // the JDK that Maven ran on
+	JavaMajor  int               `json:"javaMajor"`  // its feature release: 8, 17, 25
+	Release    int               `json:"release"`    // what the project asks for; 0 when it does not say
+	Maven      string            `json:"maven"`      // Maven's version
+	Tests      runner.Tests      `json:"tests"`      // surefire and failsafe together, also after a failure
+	Libraries  []Library         `json:"libraries"`  // the runtime class path, where Maven resolved one
+	ReactorIDs []string          `json:"reactorIds"` // group:artifact of this build's own modules
+}
+
+// Library is one resolved dependency of the application.
+type Library struct {
+	File    string `json:"file"`    // the jar's file name
+	Group   string `json:"group"`   //
+	Name    string `json:"name"`    //
+	Version string `json:"version"` // as asked for: a snapshot says SNAPSHOT
+}

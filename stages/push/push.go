@@ -1,0 +1,27 @@
+// Package push sends an image to a registry: what is missing there, and
+// nothing else.
+package push
+
+// Config is what the image section of fastship.yaml says to this stage.
+type Config struct {
+	Repository string   `yaml:"repository"` // host/name, without a tag
+	Tags       []string `yaml:"tags"`       // default: the commit's first 12 digits, or the image digest's outside git
+	Insecure   bool     `yaml:"insecure"`   // allow plain http to a host that is not loopback
+}
+
+// In is the image to push.
+type In struct {
+	Layout string // the OCI layout's folder, absolute
+	Digest string // the manifest's
+	Commit string // for the default tag; empty outside git
+	Dirty  bool   // a dirty tree is never tagged as its commit
+}
+
+// Out is where the image is now.
+type Out struct {
+	Reference string   `json:"reference"` // repository@sha256:…
+	Tags      []string `json:"tags"`
+	Bytes     int64    `json:"bytes"`  // sent
+	Blobs     int      `json:"blobs"`  // sent
+	Reused    int      `json:"reused"` // blobs that the registry had or mounted
+}
