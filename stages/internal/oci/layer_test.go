@@ -1,0 +1,301 @@
+package oci
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/klauspost/compress/zstd"
+)
+
+// memory is the part of a store that WriteLayer uses.
+type memory struct {
+	cache.LocalStore
+	blobs map[cache.Digest][]byte
+	fail  int // bytes after which writing fails; 0 means never
+}
+
+func (m *memory) Create(context.Context) (cache.BlobWriter, error) { return &memoryBlob{store: m}, nil }
+
+type memoryBlob struct {
+	bytes.Buffer
+	store *memory
+}
+
+var errDisk = errors.New("no space left on device")
+
+func (b *memoryBlob) Write(p []byte) (int, error) {
+	if b.store.fail > 0 && b.Len()+len(p) > b.store.fail {
+		return 0, errDisk
+	}
+	return b.Buffer.Write(p)
+}
+
+func (b *memoryBlob) Commit() (cache.Descriptor, error) {
+	d := cache.Sum(b.Bytes())
+	b.store.blobs[d] = b.Bytes()
+	return cache.Descriptor{Digest: d, Size: int64(b.Len())}, nil
+}
+
+func (b *memoryBlob) Abort() {}
+
+func newMemory() *memory { return &memory{blobs: map[cache.Digest][]byte{}} }
+
+func content(b []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+}
+
+// sample has more than one block of either codec, compressible and not.
+func sample() []File {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 5<<20+17)
+	for i := range noise {
+		noise[i] = byte(rnd.Uint32())
+	}
+	text := []byte(strings.Repeat("the quick brown fox jumps\n", 150_000))
+	return []File{
+		{Path: "app/lib/b.jar", Mode: 0o644, Size: int64(len(noise)), Open: content(noise)},
+		{Path: "app/app.jar", Mode: 0o644, Size: int64(len(text)), Open: content(text), ModTime: time.Unix(86400, 5)},
+		{Path: "app/" + strings.Repeat("long/", 60) + "ünïcode", Mode: 0o600, UID: 7, GID: 8},
+		{Path: "tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777},
+		{Path: "bin", Mode: fs.ModeSymlink | 0o777, Link: "usr/bin"},
+		{Path: "app-info", Mode: 0o755, Size: 2, Open: content([]byte("hi"))},
+	}
+}
+
+func codecs() []Codec {
+	return []Codec{Gzip(1), Gzip(6), Gzip(9), Zstd(zstd.SpeedFastest), Zstd(zstd.SpeedDefault)}
+}
+
+func unpack(t *testing.T, mediaType string, blob []byte) []byte {
+	t.Helper()
+	var r io.Reader
+	var err error
+	if mediaType == MediaTypeLayerGzip {
+		r, err = gzip.NewReader(bytes.NewReader(blob)) // the standard library's, as Docker has it
+	} else {
+		r, err = zstd.NewReader(bytes.NewReader(blob))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestWriteLayerRoundTrip(t *testing.T) {
+	for _, codec := range codecs() {
+		t.Run(codec.Name, func(t *testing.T) {
+			store := newMemory()
+			l, err := WriteLayer(t.Context(), store, "application", sample(), codec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Descriptor.Name != "application" || l.Descriptor.MediaType != codec.MediaType {
+				t.Errorf("descriptor %+v", l.Descriptor)
+			}
+			raw := unpack(t, codec.MediaType, store.blobs[l.Descriptor.Digest])
+			if got := cache.Sum(raw); got != l.DiffID {
+				t.Errorf("diff ID %s, the tar has %s", l.DiffID, got)
+			}
+			if int64(len(raw)) != l.Uncompressed {
+				t.Errorf("uncompressed %d, the tar has %d", l.Uncompressed, len(raw))
+			}
+			checkEntries(t, raw)
+		})
+	}
+}
+
+func checkEntries(t *testing.T, raw []byte) {
+	t.Helper()
+	want := map[string]File{}
+	for _, f := range sample() {
+		want[f.Path] = f
+	}
+	last, found := "", 0
+	for r := tar.NewReader(bytes.NewReader(raw)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(h.Name, "/")
+		if name <= last {
+			t.Errorf("%s after %s", name, last)
+		}
+		last = name
+		if h.Uname+h.Gname != "" || !h.AccessTime.IsZero() || !h.ChangeTime.IsZero() {
+			t.Errorf("%s carries %+v", name, h)
+		}
+		f, ok := want[name]
+		if !ok {
+			if h.Typeflag != tar.TypeDir || h.Mode != 0o755 || !h.ModTime.Equal(Epoch()) {
+				t.Errorf("unexpected entry %+v", h)
+			}
+			continue
+		}
+		found++
+		body, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wantBody []byte
+		if f.Open != nil {
+			rc, _ := f.Open()
+			wantBody, _ = io.ReadAll(rc)
+		}
+		if sha256.Sum256(body) != sha256.Sum256(wantBody) {
+			t.Errorf("%s: other bytes", name)
+		}
+		if h.FileInfo().Mode() != f.Mode || h.Uid != f.UID || h.Gid != f.GID || h.Linkname != f.Link {
+			t.Errorf("%s: %s %d:%d %q", name, h.FileInfo().Mode(), h.Uid, h.Gid, h.Linkname)
+		}
+	}
+	if found != len(want) {
+		t.Errorf("%d of %d entries", found, len(want))
+	}
+}
+
+func TestWriteLayerDoesNotDependOnTheMachine(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, codec := range codecs() {
+		var first Layer
+		for i, procs := range []int{1, 2, 8} {
+			runtime.GOMAXPROCS(procs)
+			files := sample()
+			rand.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+			l, err := WriteLayer(t.Context(), newMemory(), "x", files, codec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				first = l
+			} else if l != first {
+				t.Errorf("%s: %d processors give %+v, one gives %+v", codec.Name, procs, l, first)
+			}
+		}
+	}
+}
+
+func TestWriteLayerErrors(t *testing.T) {
+	boom := errors.New("boom")
+	file := func(p string) File { return File{Path: p, Mode: 0o644, Size: 2, Open: content([]byte("hi"))} }
+	cases := map[string]struct {
+		files []File
+		want  string
+	}{
+		"absolute":  {[]File{file("/etc/passwd")}, "clean relative path"},
+		"escaping":  {[]File{file("a/../../b")}, "clean relative path"},
+		"twice":     {[]File{file("a"), file("a")}, "there twice"},
+		"whiteout":  {[]File{file("a/.wh.b")}, "mean deletion"},
+		"shorter":   {[]File{{Path: "a", Size: 3, Open: content([]byte("hi"))}}, "2 bytes instead of 3"},
+		"longer":    {[]File{{Path: "a", Size: 1, Open: content([]byte("hi"))}}, "more than 1 bytes"},
+		"no opener": {[]File{{Path: "a", Size: 1}}, "nothing to read"},
+		"device":    {[]File{{Path: "a", Mode: fs.ModeDevice}}, "neither a file"},
+		"open":      {[]File{{Path: "a", Open: func() (io.ReadCloser, error) { return nil, boom }}}, "write a: boom"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			store := newMemory()
+			_, err := WriteLayer(t.Context(), store, "application", c.files, Gzip(1))
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "layer application: ") {
+				t.Errorf("got %v", err)
+			}
+			if len(store.blobs) != 0 {
+				t.Error("something was kept")
+			}
+		})
+	}
+}
+
+func TestWriteLayerFullDisk(t *testing.T) {
+	for _, room := range []int{1, 1 << 20, 4 << 20} {
+		store := newMemory()
+		store.fail = room
+		before := runtime.NumGoroutine()
+		if _, err := WriteLayer(t.Context(), store, "x", sample(), Gzip(1)); !errors.Is(err, errDisk) {
+			t.Errorf("room for %d: %v", room, err)
+		}
+		if n := runtime.NumGoroutine(); n > before {
+			t.Errorf("room for %d: %d goroutines left", room, n-before)
+		}
+	}
+}
+
+func TestWriteLayerCancelled(t *testing.T) {
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	files := append(sample(), File{Path: "app/lib/c.jar", Size: 9, Open: func() (io.ReadCloser, error) {
+		cancel(stop)
+		return io.NopCloser(strings.NewReader("123456789")), nil
+	}})
+	store := newMemory()
+	if _, err := WriteLayer(ctx, store, "x", files, Gzip(1)); !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+	if len(store.blobs) != 0 {
+		t.Error("something was kept")
+	}
+}
+
+func TestCodecNamesHoldTheLibrarysVersion(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "github.com/klauspost/compress").Output()
+	if err != nil {
+		t.Skipf("go list: %v", err)
+	}
+	version := strings.Fields(string(out))[1]
+	for _, c := range codecs() {
+		if !strings.Contains(c.Name, version) {
+			t.Errorf("codec %q, go.mod has %s", c.Name, version)
+		}
+	}
+}
+
+func BenchmarkWriteLayer(b *testing.B) {
+	jar := os.Getenv("FASTSHIP_BENCH_FILE")
+	var data []byte
+	if jar == "" {
+		for _, f := range sample() {
+			if f.Open != nil {
+				r, _ := f.Open()
+				p, _ := io.ReadAll(r)
+				data = append(data, p...)
+			}
+		}
+	} else {
+		var err error
+		if data, err = os.ReadFile(jar); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, codec := range codecs() {
+		b.Run(codec.Name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				l, err := WriteLayer(b.Context(), newMemory(), "x", []File{{Path: "f", Size: int64(len(data)), Open: content(data)}}, codec)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(l.Descriptor.Size)/float64(len(data)), "ratio")
+			}
+		})
+	}
+}
