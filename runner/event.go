@@ -120,7 +120,8 @@ type RunFinished struct {
 	ExitCode int     `json:"exitCode"`
 	Seconds  float64 `json:"seconds"`
 	Summary  string  `json:"summary,omitempty"` // what came out, when it went well
-	Cause    string  `json:"cause,omitempty"`   // the first cause, when it did not
+	Cause    string  `json:"cause,omitempty"`   // the first cause, one line, when it did not
+	Detail   string  `json:"detail,omitempty"`  // lines that show the cause: an excerpt, a log's end
 	Hint     string  `json:"hint,omitempty"`    // the remedy
 }
 
