@@ -187,8 +187,28 @@ func (s *state) skip(i int, reason string) {
 	s.reports[i].Status, s.reports[i].Reason = Skipped, reason
 }
 
-// check runs all Checks side by side; the errors come back joined in the
-// order of the steps, so that the first one is the same at every run.
+// Findings is everything that the Checks of one run found, in the order of
+// the steps, so that the first one is the same at every run.
+type Findings []error
+
+// Error gives one finding a line.
+func (f Findings) Error() string { return errors.Join(f...).Error() }
+
+// Unwrap lets errors.Is and errors.As see the findings, first one first.
+func (f Findings) Unwrap() []error { return f }
+
+func findings(errs []error) error {
+	found := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(found) {
+	case 0:
+		return nil
+	case 1:
+		return found[0]
+	}
+	return Findings(found)
+}
+
+// check runs all Checks side by side.
 func (s *state) check(ctx context.Context) error {
 	errs := make([]error, len(s.b.nodes))
 	var wg sync.WaitGroup
@@ -201,7 +221,7 @@ func (s *state) check(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return errors.Join(errs...)
+	return findings(errs)
 }
 
 func (s *state) ready(n *node) bool {
