@@ -1,0 +1,57 @@
+// Command bench measures what fastship promises, side by side with its peers,
+// as ratios. It is run by hand: go run ./internal/bench NAME; its output lives
+// in docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+)
+
+// A benchmark prints its table and returns an error when it could not
+// measure, or when a bound is missed.
+type benchmark struct {
+	name string
+	what string
+	run  func(context.Context, *host) error
+}
+
+func benchmarks() []benchmark {
+	return []benchmark{
+		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", road},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	all := benchmarks()
+	i := -1
+	if len(args) == 1 {
+		i = slices.IndexFunc(all, func(b benchmark) bool { return b.name == args[0] })
+	}
+	if i < 0 {
+		var names []string
+		for _, b := range all {
+			names = append(names, fmt.Sprintf("  %-8s %s", b.name, b.what))
+		}
+		return fmt.Errorf("name one of\n%s", strings.Join(names, "\n"))
+	}
+	h, err := newHost(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return all[i].run(ctx, h)
+}
