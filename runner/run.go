@@ -24,6 +24,9 @@ type Options struct {
 	Until string
 	// Given holds recorded outputs by step name, as Report has them.
 	Given map[string]json.RawMessage
+	// Begin is called once, after all Checks have passed and before any step
+	// runs: the first moment at which a run may write. Its error ends the run.
+	Begin func() error
 	// Grace bounds the wait for background work after the last step.
 	// 0 means 30 s.
 	Grace time.Duration
@@ -79,7 +82,11 @@ func (b *Builder) Run(ctx context.Context, opt Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if err := s.check(ctx); err != nil {
+	err = s.check(ctx)
+	if err == nil && opt.Begin != nil {
+		err = opt.Begin()
+	}
+	if err != nil {
 		s.closeUnstarted()
 		return s.report(), err
 	}
