@@ -1,0 +1,133 @@
+// Package zipfs reads zip archives that others made, by their central
+// directory and with suspicion, and writes archives whose bytes depend on
+// their content alone. Bytes in front of the archive (a launch script) are
+// tolerated.
+package zipfs
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+)
+
+// ErrFormat is returned, wrapped, for a file that is no zip archive or a
+// broken one.
+var ErrFormat = errors.New("not a valid zip archive")
+
+// Archive is an open zip file. Its methods may be called from several
+// goroutines at once.
+type Archive struct {
+	file   *os.File
+	size   int64
+	files  []*zip.File
+	byName map[string]*zip.File
+}
+
+// Open reads the central directory of the archive at path and refuses, with
+// the entry's name, what no honest tool writes: names that leave the archive,
+// a file that is there twice, encryption, unknown methods, and more compressed
+// bytes than the archive has (overlapping entries, the zip bombs of
+// bamsoftware.com/hacks/zipbomb).
+func Open(path string) (*Archive, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	a, err := New(f, info.Size())
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	a.file = f
+	return a, nil
+}
+
+// New is Open for an archive that is at hand already: size bytes of r.
+func New(r io.ReaderAt, size int64) (*Archive, error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are judged below
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	a := &Archive{size: size, files: make([]*zip.File, 0, len(z.File)), byName: make(map[string]*zip.File, len(z.File))}
+	left := uint64(size)
+	for _, f := range z.File {
+		if err := check(f); err != nil {
+			return nil, fmt.Errorf("%w: entry %q: %w", ErrFormat, f.Name, err)
+		}
+		if f.CompressedSize64 > left {
+			return nil, fmt.Errorf("%w: entry %q: its %d bytes lie over those of other entries", ErrFormat, f.Name, f.CompressedSize64)
+		}
+		left -= f.CompressedSize64
+		if a.byName[f.Name] != nil {
+			if IsDir(f) {
+				continue // some tools list a directory once per source folder
+			}
+			return nil, fmt.Errorf("%w: entry %q is there twice", ErrFormat, f.Name)
+		}
+		a.byName[f.Name] = f
+		a.files = append(a.files, f)
+	}
+	return a, nil
+}
+
+func check(f *zip.File) error {
+	name := strings.TrimSuffix(f.Name, "/")
+	switch {
+	case !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\x00\n\r"):
+		return errors.New("its name is not a clean path inside the archive")
+	case f.Flags&1 != 0:
+		return errors.New("encrypted")
+	case f.Method != zip.Store && f.Method != zip.Deflate:
+		return fmt.Errorf("compression method %d is unknown", f.Method)
+	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
+		return fmt.Errorf("stored with two sizes, %d and %d", f.CompressedSize64, f.UncompressedSize64)
+	case f.CompressedSize64 >= math.MaxUint32 || f.UncompressedSize64 >= math.MaxUint32:
+		return errors.New("larger than 4 GiB")
+	}
+	return nil
+}
+
+// IsDir tells a directory's entry.
+func IsDir(f *zip.File) bool { return strings.HasSuffix(f.Name, "/") }
+
+// Close closes the file of an archive that Open opened.
+func (a *Archive) Close() error {
+	if a.file == nil {
+		return nil
+	}
+	return a.file.Close()
+}
+
+// Files lists the entries in the order of the central directory.
+func (a *Archive) Files() []*zip.File { return a.files }
+
+// Lookup returns an entry by its whole name, or nil.
+func (a *Archive) Lookup(name string) *zip.File { return a.byName[name] }
+
+// Read returns the content of a small entry: more than limit bytes are an
+// error. The checksum is verified.
+func Read(f *zip.File, limit int64) ([]byte, error) {
+	if f.UncompressedSize64 > uint64(limit) {
+		return nil, fmt.Errorf("read %s: %d bytes where at most %d make sense", f.Name, f.UncompressedSize64, limit)
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	return b, nil
+}
