@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"time"
 )
 
 // ErrFormat is returned, wrapped, for a file that is no zip archive or a
@@ -23,7 +24,7 @@ var ErrFormat = errors.New("not a valid zip archive")
 // goroutines at once.
 type Archive struct {
 	file   *os.File
-	size   int64
+	info   fs.FileInfo
 	files  []*zip.File
 	byName map[string]*zip.File
 }
@@ -48,7 +49,7 @@ func Open(path string) (*Archive, error) {
 		f.Close()
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	a.file = f
+	a.file, a.info = f, info
 	return a, nil
 }
 
@@ -58,7 +59,7 @@ func New(r io.ReaderAt, size int64) (*Archive, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are judged below
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	a := &Archive{size: size, files: make([]*zip.File, 0, len(z.File)), byName: make(map[string]*zip.File, len(z.File))}
+	a := &Archive{files: make([]*zip.File, 0, len(z.File)), byName: make(map[string]*zip.File, len(z.File))}
 	left := uint64(size)
 	for _, f := range z.File {
 		if err := check(f); err != nil {
@@ -106,6 +107,14 @@ func (a *Archive) Close() error {
 		return nil
 	}
 	return a.file.Close()
+}
+
+// Modified is when the file was written; the zero time when there is none.
+func (a *Archive) Modified() time.Time {
+	if a.info == nil {
+		return time.Time{}
+	}
+	return a.info.ModTime()
 }
 
 // Files lists the entries in the order of the central directory.

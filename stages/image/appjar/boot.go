@@ -1,0 +1,201 @@
+package appjar
+
+import (
+	"archive/zip"
+	"cmp"
+	"fmt"
+	"io"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/zipfs"
+)
+
+// loaderService is the entry that the boot loader's own class stands in
+// (spring-boot-jarmode-tools, IndexedJarStructure.ENTRY_IGNORE_LIST); the
+// loader is left out, so the entry must be too.
+const loaderService = "META-INF/services/java.nio.file.spi.FileSystemProvider"
+
+// loaderPackage holds the launcher's classes.
+const loaderPackage = "org/springframework/boot/loader"
+
+// readBoot lays out a Spring Boot jar as `java -Djarmode=tools -jar app.jar
+// extract` does (Boot 3.3 and later; earlier ones have the same structure).
+func (a *App) readBoot(m manifest) error {
+	a.Kind = SpringBoot
+	a.Main = m.get("Start-Class")
+	if a.Main == "" {
+		return fault.New(fault.ImageFailed, "set <mainClass> in spring-boot-maven-plugin's configuration", "the Spring Boot jar's manifest has no Start-Class")
+	}
+	classes := dirOr(m.get("Spring-Boot-Classes"), "BOOT-INF/classes/")
+	lib := dirOr(m.get("Spring-Boot-Lib"), "BOOT-INF/lib/")
+	if err := a.bootLayers(m, classes); err != nil {
+		return err
+	}
+	names, err := a.bootLibraries(m, lib)
+	if err != nil {
+		return err
+	}
+	if err := a.addNested(names, lib); err != nil {
+		return err
+	}
+	a.setEntries(a.bootEntries(classes))
+	for _, name := range []string{"Start-Class", "Spring-Boot-Classes", "Spring-Boot-Lib", "Spring-Boot-Classpath-Index", "Spring-Boot-Layers-Index"} {
+		m = m.with(name, "")
+	}
+	m = m.with("Main-Class", a.Main).with("Class-Path", a.classPath())
+	if a.manifest, err = m.bytes(); err != nil {
+		return fmt.Errorf("%s: %w", manifestName, err)
+	}
+	a.findTimes()
+	return a.findRelease(classes)
+}
+
+func dirOr(dir, otherwise string) string {
+	if dir = cmp.Or(dir, otherwise); !strings.HasSuffix(dir, "/") {
+		dir += "/"
+	}
+	return dir
+}
+
+// bootLayers reads layers.idx. The loader's layer is left out, it has no
+// files in the thin layout.
+func (a *App) bootLayers(m manifest, classes string) error {
+	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Layers-Index"), "BOOT-INF/layers.idx"))
+	if f == nil {
+		return nil
+	}
+	b, err := zipfs.Read(f, maxText)
+	if err != nil {
+		return err
+	}
+	layers, err := parseLayersIndex(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	a.index = layers
+	for _, l := range layers {
+		if slices.Contains(a.Layers, l.name) {
+			return fmt.Errorf("%s: layer %q is there twice", f.Name, l.name)
+		}
+		a.Layers = append(a.Layers, l.name)
+	}
+	a.Layer = cmp.Or(layerOf(layers, classes), Application)
+	if !slices.Contains(a.Layers, a.Layer) {
+		a.Layers = append(a.Layers, a.Layer)
+	}
+	return nil
+}
+
+// bootLibraries names the entries of the libraries in class path order.
+func (a *App) bootLibraries(m manifest, lib string) ([]string, error) {
+	var packed []string
+	for _, f := range a.archive.Files() {
+		if strings.HasPrefix(f.Name, lib) && strings.HasSuffix(f.Name, ".jar") {
+			packed = append(packed, f.Name)
+		}
+	}
+	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Classpath-Index"), "BOOT-INF/classpath.idx"))
+	if f == nil {
+		return packed, nil
+	}
+	b, err := zipfs.Read(f, maxText)
+	if err != nil {
+		return nil, err
+	}
+	names, err := parseClasspathIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
+	indexed := make(map[string]bool, len(names))
+	for i, n := range names {
+		if !strings.HasPrefix(n, lib) { // Boot 2.3 wrote file names alone
+			n = lib + n
+			names[i] = n
+		}
+		if indexed[n] {
+			return nil, fmt.Errorf("%s names %s twice", f.Name, n)
+		}
+		indexed[n] = true
+		if a.archive.Lookup(n) == nil {
+			return nil, fmt.Errorf("%s names %s, which is not in the jar", f.Name, n)
+		}
+	}
+	for _, n := range packed {
+		// The jar modes are put in beside the class path on purpose.
+		if !indexed[n] && !strings.HasPrefix(path.Base(n), "spring-boot-jarmode-") {
+			a.Warnings = append(a.Warnings, fmt.Sprintf("%s is in the jar but not in %s: left out of the image, as Spring Boot's own extract does", n, f.Name))
+		}
+	}
+	return names, nil
+}
+
+// maxNested bounds what a compressed nested jar may grow to; jars are
+// compressed themselves, so one that grows more than tenfold is no jar.
+const maxNested = 10
+
+func (a *App) addNested(names []string, lib string) error {
+	for _, n := range names {
+		f := a.archive.Lookup(n)
+		if f.Method == zip.Deflate && f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/maxNested > f.CompressedSize64 {
+			return fmt.Errorf("%w: library %s grows from %d to %d bytes", zipfs.ErrFormat, n, f.CompressedSize64, f.UncompressedSize64)
+		}
+		a.Libraries = append(a.Libraries, Library{
+			Name: strings.TrimPrefix(n, lib), Layer: layerOf(a.index, n),
+			Size: int64(f.UncompressedSize64), Open: nested(f),
+		})
+	}
+	return nil
+}
+
+// nested opens an entry's content; that of a stored one without the detour
+// over a checksum of its own, since its digest is checked anyway.
+func nested(f *zip.File) func() (io.ReadCloser, error) {
+	if f.Method != zip.Store {
+		return f.Open
+	}
+	return func() (io.ReadCloser, error) {
+		r, err := f.OpenRaw()
+		return io.NopCloser(r), err
+	}
+}
+
+// bootEntries maps app.jar's entries: the application's classes at the root,
+// META-INF where it was. Where both have a file, the one at the root is kept:
+// the loader's parent saw it first.
+func (a *App) bootEntries(classes string) map[string]*zip.File {
+	files := map[string]*zip.File{}
+	for _, f := range a.archive.Files() {
+		if name, ok := strings.CutPrefix(f.Name, classes); ok && name != "" {
+			files[name] = f
+		}
+	}
+	for _, f := range a.archive.Files() {
+		if !strings.HasPrefix(f.Name, "META-INF/") || f.Name == loaderService || strings.HasPrefix(f.Name, classes) {
+			continue
+		}
+		if other := files[f.Name]; other != nil && !zipfs.IsDir(f) && f.CRC32 != other.CRC32 {
+			a.Warnings = append(a.Warnings, fmt.Sprintf("%s and %s differ: the image has the first", f.Name, other.Name))
+		}
+		files[f.Name] = f
+	}
+	for name := range files {
+		if strings.HasPrefix(name, loaderPackage+"/") {
+			delete(files, name)
+		}
+	}
+	return files
+}
+
+// classPath is the manifest's Class-Path: relative URLs, separated by blanks
+// (JAR File Specification).
+func (a *App) classPath() string {
+	urls := make([]string, len(a.Libraries))
+	for i, l := range a.Libraries {
+		urls[i] = (&url.URL{Path: "lib/" + l.Name}).EscapedPath()
+	}
+	return strings.Join(urls, " ")
+}
