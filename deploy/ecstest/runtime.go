@@ -18,7 +18,7 @@ type TaskRuntime interface {
 	// A task that came up reports PullStarted, PullStopped, Started for each
 	// container, then Listening and Health as they come, and ends with one
 	// Exited for each container that Started. A task that cannot come up
-	// reports FailedToStart after Exited for whatever had Started.
+	// reports FailedToStart first, then Exited for whatever had Started.
 	//
 	// The end of ctx kills the task at once, without grace; the ends are
 	// still reported. An error means that nothing was started and nothing
@@ -31,8 +31,8 @@ type Task interface {
 	// Stop sends SIGTERM to every container, and SIGKILL to those that still
 	// run after their StopTimeout, or after timeout where that is zero. It
 	// returns at once; the ends are reported. A pull is broken off: what has
-	// not started never will, and FailedToStart is reported for it. Stopping
-	// twice, or after the end, does nothing.
+	// not started never will, and one FailedToStart without a Reason is
+	// reported for it. Stopping twice, or after the end, does nothing.
 	Stop(timeout time.Duration)
 	// Done is closed when nothing of the task is left: no process, no mount,
 	// no listener, and no call of report still to come.

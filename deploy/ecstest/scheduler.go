@@ -1,0 +1,272 @@
+package ecstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// settings is what a service's configuration means to the scheduler.
+type settings struct {
+	minimum, maximum int // percent
+	breaker          breaker
+	early            *earlySuccess
+	bake             time.Duration
+	grace            time.Duration
+	controller       string // ECS, CODE_DEPLOY, EXTERNAL
+	strategy         string
+	launchType       string
+	targets          []loadBalancer
+}
+
+type breaker struct {
+	Enable    bool  `json:"enable"`
+	Rollback  bool  `json:"rollback"`
+	Reset     *bool `json:"resetOnHealthyTask"`
+	Threshold *struct {
+		Type  string `json:"type"`
+		Value int    `json:"value"`
+	} `json:"thresholdConfiguration"`
+}
+
+type earlySuccess struct {
+	Enable  bool   `json:"enable"`
+	Percent int    `json:"healthyPercent"`
+	CleanUp string `json:"sourceServiceRevisionCleanup"`
+}
+
+type loadBalancer struct {
+	TargetGroup string `json:"targetGroupArn"`
+	Container   string `json:"containerName"`
+	Port        int    `json:"containerPort"`
+}
+
+// parseSettings reads a service's configuration.
+func parseSettings(config map[string]json.RawMessage) (settings, error) {
+	var in struct {
+		Minimum *int          `json:"minimumHealthyPercent"`
+		Maximum *int          `json:"maximumPercent"`
+		Breaker breaker       `json:"deploymentCircuitBreaker"`
+		Early   *earlySuccess `json:"earlySuccessCriteria"`
+		Bake    int           `json:"bakeTimeInMinutes"`
+		Name    string        `json:"strategy"`
+	}
+	var controller struct {
+		Type string `json:"type"`
+	}
+	s := settings{}
+	grace := 0
+	for key, into := range map[string]any{
+		"deploymentConfiguration": &in, "deploymentController": &controller, "loadBalancers": &s.targets,
+		"launchType": &s.launchType, "healthCheckGracePeriodSeconds": &grace,
+	} {
+		if raw, ok := config[key]; ok {
+			if err := json.Unmarshal(raw, into); err != nil {
+				return s, refuse("SerializationException", "%s: %v", key, err)
+			}
+		}
+	}
+	s.minimum, s.maximum = orInt(in.Minimum, 100), orInt(in.Maximum, 200)
+	s.breaker, s.early, s.strategy, s.controller = in.Breaker, in.Early, in.Name, controller.Type
+	s.bake, s.grace = time.Duration(in.Bake)*time.Minute, time.Duration(grace)*time.Second
+	if s.early != nil && !s.early.Enable {
+		s.early = nil
+	}
+	return s, s.check()
+}
+
+func (s *settings) check() error {
+	switch {
+	case s.controller != "ECS":
+		return nil
+	case s.strategy != "ROLLING":
+		return refuse("UnsupportedFeatureException", "The %s deployment strategy is not supported by this endpoint.", s.strategy)
+	case s.minimum < 0 || s.maximum < 0:
+		return invalid("Both maximumPercent and minimumHealthyPercent must be positive numbers.")
+	case s.maximum < s.minimum || s.maximum == s.minimum && s.maximum <= 100:
+		return invalid("Both maximumPercent and minimumHealthyPercent cannot be %d as this will block deployments.", s.maximum)
+	}
+	return nil
+}
+
+func orInt(v *int, otherwise int) int {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}
+
+// threshold is how many failed tasks trip the breaker: half the desired
+// count, rounded up, at least 3 and at most 200, unless thresholdConfiguration
+// says otherwise.
+func (b breaker) threshold(desired int) int {
+	kind, value := "BOUNDED_PERCENT", 50
+	if b.Threshold != nil {
+		kind, value = b.Threshold.Type, b.Threshold.Value
+	}
+	if kind == "COUNT" {
+		return value
+	}
+	n := (desired*value + 99) / 100
+	if kind == "BOUNDED_PERCENT" {
+		return max(3, min(200, n))
+	}
+	return max(1, n)
+}
+
+// wake has the scheduler look at s soon; once, however often it is asked.
+func (d *Double) wake(s *service) {
+	key := s.key
+	if d.waking[key] || s.settings.controller != "ECS" {
+		return
+	}
+	d.waking[key] = true
+	d.after(d.timing.Schedule, func() {
+		delete(d.waking, key)
+		if s := d.world.services[key]; s != nil {
+			d.reconcile(s)
+		}
+	})
+}
+
+// reconcile is one round of the service scheduler.
+func (d *Double) reconcile(s *service) {
+	if s.status == "INACTIVE" {
+		return
+	}
+	p := s.primary()
+	if r := s.record(p.record); r != nil {
+		d.advance(s, p, r)
+		p = s.primary() // a roll-back puts another one there
+	}
+	if !p.idle {
+		d.scale(s, p)
+		d.complete(s, p)
+	}
+	d.dropReplaced(s)
+	if s.status == "DRAINING" && len(s.deployments) == 1 && !slices.ContainsFunc(d.world.tasksOf(s, ""), (*task).occupied) {
+		s.status, s.deployments = "INACTIVE", nil
+	}
+}
+
+// scale starts and stops tasks within the limits of minimumHealthyPercent
+// (rounded up) and maximumPercent (rounded down).
+func (d *Double) scale(s *service, p *deployment) {
+	var mine, old, stuck []*task
+	healthy := 0
+	for _, t := range d.world.tasksOf(s, "") {
+		if t.wanted == "STOPPED" {
+			continue
+		}
+		steady := t.steady(d.timing.Settle)
+		if steady {
+			healthy++
+		}
+		switch {
+		case t.deployment == p.id:
+			mine = append(mine, t)
+		case steady:
+			old = append(old, t)
+		default:
+			stuck = append(stuck, t)
+		}
+	}
+	if p.rolloutState == "FAILED" && s.desired > 0 {
+		return // stalled: nothing is launched, nothing more replaced
+	}
+	lower, upper := (s.desired*s.settings.minimum+99)/100, s.desired*s.settings.maximum/100
+	stop := stuck // what is replaced and does not even run goes first
+	if extra := len(mine) - s.desired; extra > 0 {
+		for _, t := range mine[s.desired:] {
+			stop = append(stop, t)
+			if t.steady(d.timing.Settle) {
+				healthy--
+			}
+		}
+		mine = mine[:s.desired]
+	}
+	spare := healthy - lower
+	if !d.allSteady(mine) || len(mine) < s.desired {
+		// Old tasks give way one by one as new ones become healthy, or
+		// where there is no room to start any.
+		ready := 0
+		for _, t := range mine {
+			if t.steady(d.timing.Settle) {
+				ready++
+			}
+		}
+		room := upper - len(mine) - len(old)
+		need := max(0, s.desired-len(mine)-room)
+		spare = min(spare, max(len(old)+ready-s.desired, need))
+	}
+	for i := 0; i < min(spare, len(old)); i++ {
+		stop = append(stop, old[i])
+	}
+	left := len(old) - max(0, min(spare, len(old)))
+	d.stopTasks(s, stop)
+	d.startTasks(s, p, min(s.desired-len(mine), upper-len(mine)-left))
+}
+
+func (d *Double) allSteady(tasks []*task) bool {
+	for _, t := range tasks {
+		if !t.steady(d.timing.Settle) {
+			return false
+		}
+	}
+	return true
+}
+
+// startTasks launches n tasks of p, later if too many in a row did not come up.
+func (d *Double) startTasks(s *service, p *deployment, n int) {
+	if n <= 0 {
+		return
+	}
+	if wait := time.Until(p.notBefore); wait > 0 {
+		d.after(wait, func() { d.wake(s) })
+		return
+	}
+	var ids []string
+	for range n {
+		t, err := d.newTask(s, p)
+		if err != nil {
+			d.say(s, "(service %s) was unable to place a task. Reason: %v.", s.key.name, err)
+			return
+		}
+		ids = append(ids, "(task "+t.id+")")
+	}
+	p.updated = time.Now()
+	s.steady = false
+	d.say(s, "(service %s) has started %d tasks: %s.", s.key.name, n, strings.Join(ids, " "))
+}
+
+// stopTasks ends tasks that the service no longer wants.
+func (d *Double) stopTasks(s *service, stop []*task) {
+	var ids []string
+	draining := 0
+	for _, t := range stop {
+		if t.last == "RUNNING" && t.target != nil {
+			draining++
+			d.say(s, "(service %s) deregistered 1 targets in (target-group %s)", s.key.name, t.targetGroup)
+		}
+		if p := s.deployment(t.deployment); p != nil {
+			p.updated = time.Now()
+		}
+		d.stop(t, "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+t.deployment+")")
+		ids = append(ids, "(task "+t.id+")")
+	}
+	if draining > 0 {
+		d.say(s, "(service %s) has begun draining connections on %d tasks.", s.key.name, draining)
+	}
+	if len(ids) > 0 {
+		s.steady = false
+		d.say(s, "(service %s) has stopped %d running tasks: %s.", s.key.name, len(ids), strings.Join(ids, " "))
+	}
+}
+
+// say adds a service event; the newest 100 are kept.
+func (d *Double) say(s *service, format string, args ...any) {
+	e := event{id: d.uuid(), message: fmt.Sprintf(format, args...), at: time.Now()}
+	s.events = append([]event{e}, s.events[:min(len(s.events), 99)]...)
+}
