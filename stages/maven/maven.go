@@ -10,6 +10,7 @@ type Config struct {
 	Profiles []string `yaml:"profiles"` // -P
 	Args     []string `yaml:"args"`     // passed to Maven as they are
 	Settings string   `yaml:"settings"` // a settings.xml, relative to the project's folder
+	Dir      string   `yaml:"-"`        // the project's folder, absolute
 }
 
 // In is what a Maven job needs.

@@ -1,0 +1,143 @@
+package mvn
+
+import (
+	"archive/zip"
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Launcher is the Maven to run.
+type Launcher struct {
+	Path    string // the program; empty when it has to be downloaded first
+	Version string // Maven's version, empty when its files do not tell
+	Origin  string // where it comes from, for people
+	Note    string // what is odd about the choice, empty mostly
+}
+
+// PinnedMaven is the version that is downloaded where no Maven is installed.
+const PinnedMaven = "3.9.16"
+
+// FindLauncher chooses the Maven for the project in dir: the project's own
+// ./mvnw (also beside root's .mvn), else mvn on PATH or in MAVEN_HOME, else
+// the pinned distribution. It only reads.
+func FindLauncher(h Host, dir, root string) Launcher {
+	note := ""
+	for _, d := range []string{dir, root} {
+		wrapper := filepath.Join(d, "mvnw")
+		info, err := os.Stat(wrapper)
+		if err != nil || info.IsDir() {
+			continue
+		}
+		if executable(wrapper) {
+			return Launcher{Path: wrapper, Version: wrapperVersion(d), Origin: "the project's ./mvnw"}
+		}
+		note = fmt.Sprintf("%s is not executable and was passed over; chmod +x it to build with the project's own Maven", wrapper)
+		break
+	}
+	if mvn := h.lookPath("mvn"); mvn != "" {
+		return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: "PATH", Note: note}
+	}
+	for _, name := range []string{"MAVEN_HOME", "M2_HOME"} {
+		if mvn := filepath.Join(h.Getenv(name), "bin", "mvn"); h.Getenv(name) != "" && executable(mvn) {
+			return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: name, Note: note}
+		}
+	}
+	return Launcher{Version: PinnedMaven, Origin: "Maven's distribution, pinned by fastship", Note: note}
+}
+
+var distribution = regexp.MustCompile(`/apache-maven-([0-9][0-9A-Za-z.-]*?)-bin\.(zip|tar\.gz)`)
+
+// wrapperVersion reads the version from the wrapper's distributionUrl.
+func wrapperVersion(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, ".mvn", "wrapper", "maven-wrapper.properties"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if m := distribution.FindStringSubmatch(line); m != nil && strings.HasPrefix(strings.TrimSpace(line), "distributionUrl") {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+// installedVersion reads the version of the distribution that a mvn script is
+// part of, without starting it: a JVM would take half a second.
+func installedVersion(mvn string) string {
+	script, err := filepath.EvalSymlinks(mvn)
+	if err != nil {
+		return ""
+	}
+	jars, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(script)), "lib", "maven-core-*.jar"))
+	if len(jars) != 1 {
+		return ""
+	}
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(jars[0]), "maven-core-"), ".jar")
+	if strings.HasSuffix(version, ".x") { // Debian names it maven-core-3.x.jar
+		return coreVersion(jars[0])
+	}
+	return version
+}
+
+func coreVersion(jar string) string {
+	z, err := zip.OpenReader(jar)
+	if err != nil {
+		return ""
+	}
+	defer z.Close()
+	f, err := z.Open("META-INF/maven/org.apache.maven/maven-core/pom.properties")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, 4<<10))
+	for lines.Scan() {
+		if v, ok := strings.CutPrefix(lines.Text(), "version="); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// AtLeast compares the first two numbers of Maven's version; an unknown
+// version is never at least anything.
+func (l Launcher) AtLeast(major, minor int) bool {
+	parts := strings.SplitN(l.Version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	x, errX := strconv.Atoi(parts[0])
+	y, errY := strconv.Atoi(parts[1])
+	return errX == nil && errY == nil && (x > major || x == major && y >= minor)
+}
+
+// MinJava is the oldest JDK that this Maven starts on: 4 wants 17, 3.9 wants
+// 8 (the release notes' prerequisites); 0 when unknown.
+func (l Launcher) MinJava() int {
+	switch {
+	case l.AtLeast(4, 0):
+		return 17
+	case l.AtLeast(3, 9):
+		return 8
+	}
+	return 0
+}
+
+// MultiModuleRoot is the folder that Maven's script finds for dir: the nearest
+// at or above it with a .mvn folder, else dir itself.
+func MultiModuleRoot(dir string) string {
+	for d := dir; ; d = filepath.Dir(d) {
+		if info, err := os.Stat(filepath.Join(d, ".mvn")); err == nil && info.IsDir() {
+			return d
+		}
+		if d == filepath.Dir(d) {
+			return dir
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package maven
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// arguments are Maven's, without the spy's. Batch mode also turns off colour.
+// Never -o: plug-ins that declare requiresOnline would be skipped silently,
+// and the output would be another one.
+func (s *Step) arguments(j *job) []string {
+	args := []string{"-B"}
+	if j.launcher.AtLeast(3, 7) || strings.HasPrefix(j.launcher.Version, "3.6.") && j.launcher.Version != "3.6.0" {
+		args = append(args, "--no-transfer-progress") // since 3.6.1 (MNG-6605)
+	}
+	if j.settings != "" {
+		args = append(args, "-s", j.settings)
+	}
+	if len(s.config.Profiles) > 0 {
+		args = append(args, "-P", strings.Join(s.config.Profiles, ","))
+	}
+	if _, chosen := j.args.Option("-pl", "--projects"); j.module != nil && !chosen && len(j.tree.Modules) > 1 {
+		args = append(args, "-pl", j.module.Dir, "-am")
+	}
+	return slices.Concat(args, s.config.Args, s.config.Goals)
+}
+
+// commandLine is the job as a person would type it.
+func (j *job) commandLine() string {
+	program := j.launcher.Path
+	if program == "" {
+		program = "mvn"
+	} else if rel, err := filepath.Rel(j.dir, program); err == nil && filepath.IsLocal(rel) {
+		program = "./" + rel
+	}
+	words := []string{program}
+	for _, a := range j.arguments {
+		words = append(words, quote(a))
+	}
+	return strings.Join(words, " ")
+}
+
+func quote(s string) string {
+	if s != "" && !strings.ContainsAny(s, " \t\n'\"\\$`&|;<>()*?[]{}~#!") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,145 @@
+package maven
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
+// job is a Maven run that is ready to start: all that reading alone can tell.
+type job struct {
+	dir      string
+	host     mvn.Host
+	tree     *mvn.Tree
+	args     mvn.Args
+	module   *mvn.Module // nil when none is asked for
+	settings string      // absolute, or empty
+	launcher mvn.Launcher
+	want     mvn.Want
+	choice   mvn.Choice
+	key      cache.Key // remembers what the project asks for
+	known    bool      // the releases come from an earlier run of Maven
+
+	arguments []string // Maven's, without the spy's
+}
+
+// prepare reads what there is to read and writes nothing.
+func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
+	j := &job{dir: dir, host: mvn.Host{Environ: s.deps.Environ, Home: s.deps.Home}}
+	if err := findPom(dir); err != nil {
+		return nil, err
+	}
+	tree, err := mvn.ReadTree(dir)
+	if err != nil {
+		return nil, err
+	}
+	j.tree = tree
+	if s.config.Module != "" {
+		if j.module, err = tree.FindModule(s.config.Module); err != nil {
+			return nil, err
+		}
+	}
+	if j.settings, err = settingsFile(dir, s.config.Settings); err != nil {
+		return nil, err
+	}
+	root := mvn.MultiModuleRoot(dir)
+	j.args = mvn.ReadArgs(j.host, root, s.config.Args)
+	j.launcher = mvn.FindLauncher(j.host, dir, root)
+	s.wants(ctx, j)
+	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
+	if err != nil {
+		return nil, err
+	}
+	j.arguments = s.arguments(j)
+	return j, nil
+}
+
+// wants settles for which Java releases a JDK is needed: what Maven said when
+// it last read these poms with these arguments, else what the poms say.
+func (s *Step) wants(ctx context.Context, j *job) {
+	j.want = mvn.Want{MinJava: j.launcher.MinJava(), Maven: "Maven " + j.launcher.Version}
+	j.key = cache.NewKey("maven-releases", "1").
+		Add("poms", string(j.tree.Digest)).
+		Add("module", s.config.Module).
+		Add("profiles", s.config.Profiles).
+		Add("args", j.args.Digest()).
+		Key()
+	if s.deps.Cache != nil {
+		if releases, _, ok := cache.Lookup[[]int](ctx, s.deps.Cache, j.key); ok {
+			j.want.Releases, j.known = releases, true
+			return
+		}
+	}
+	j.want.Releases = j.tree.Releases(j.args, s.config.Profiles)
+}
+
+// findPom says what is wrong with a folder that holds no pom.xml.
+func findPom(dir string) error {
+	pom := filepath.Join(dir, "pom.xml")
+	info, err := os.Stat(pom)
+	switch {
+	case err == nil && !info.IsDir():
+		return nil
+	case err == nil:
+		return fault.New(fault.BadInput, "", "read %s: it is a folder", pom)
+	case !os.IsNotExist(err):
+		return fault.New(fault.BadInput, "", "read the project's pom: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fault.New(fault.BadInput, "name the folder that holds the pom.xml", "%s is not a folder", dir)
+	}
+	for _, name := range []string{"build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return fault.New(fault.BadInput, "fastship builds Maven projects", "%s has no pom.xml but a %s: Gradle projects are not supported", dir, name)
+		}
+	}
+	hint := "run fastship in the folder that holds the pom.xml, or name that folder"
+	var below []string
+	for _, pattern := range []string{"*/pom.xml", "*/*/pom.xml"} {
+		found, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is well-formed
+		for _, f := range found {
+			if rel, err := filepath.Rel(dir, filepath.Dir(f)); err == nil && !strings.HasPrefix(rel, ".") {
+				below = append(below, rel)
+			}
+		}
+	}
+	if len(below) > 0 {
+		hint = "name the project's folder: " + strings.Join(below[:min(len(below), 5)], ", ")
+	}
+	return fault.New(fault.BadInput, hint, "no pom.xml in %s", dir)
+}
+
+func settingsFile(dir, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", fault.New(fault.BadInput, "correct maven.settings or create the file", "read maven.settings: %w", err)
+	}
+	if info.IsDir() {
+		return "", fault.New(fault.BadInput, "correct maven.settings", "read maven.settings: %s is a folder", name)
+	}
+	return name, nil
+}
+
+func (j *job) jdkText() string {
+	return fmt.Sprintf("JDK %s in %s, %s", j.choice.JDK.Version, j.choice.JDK.Home, j.choice.Reason)
+}
+
+func (j *job) launcherText() string {
+	version := j.launcher.Version
+	if version != "" {
+		version = " " + version
+	}
+	return fmt.Sprintf("Maven%s from %s", version, j.launcher.Origin)
+}

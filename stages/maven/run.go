@@ -1,0 +1,154 @@
+package maven
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/proc"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
+// Run runs Maven and finds out what it made.
+func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
+	j, err := s.prepare(ctx, cmp.Or(in.Dir, s.config.Dir))
+	if err != nil {
+		return runner.Result[Out]{}, err
+	}
+	if j.launcher.Note != "" {
+		env.Emit(runner.Note{Text: j.launcher.Note})
+	}
+	release, err := s.provide(ctx, env, j)
+	if err != nil {
+		return runner.Result[Out]{}, err
+	}
+	defer release()
+	env.Emit(runner.Note{Text: fmt.Sprintf("%s, on %s", j.launcherText(), j.jdkText())})
+	a, err := s.build(ctx, env, j)
+	if err != nil {
+		return runner.Result[Out]{Out: a.out(j)}, err
+	}
+	out, err := s.outcome(env, j, a)
+	return runner.Result[Out]{Out: out}, err
+}
+
+// attempt is one Maven process, ended.
+type attempt struct {
+	report  mvn.Report
+	exit    proc.Exit
+	started time.Time
+	errors  []runner.Diagnostic // of severity error, in order
+	said    []string            // what Maven printed as its errors
+}
+
+// build runs Maven, and once more on another JDK when the project turns out
+// to ask for one.
+func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, error) {
+	a, err := s.attempt(ctx, env, j, true)
+	if err != nil {
+		return a, err
+	}
+	if releases := a.releases(); len(a.report.Projects) > 0 && (!j.known || !slices.Equal(releases, j.want.Releases)) {
+		j.want.Releases = releases
+		if s.deps.Cache != nil {
+			cache.Keep(ctx, s.deps.Cache, j.key, releases, nil)
+		}
+	}
+	if !a.report.Unfit {
+		return a, nil
+	}
+	choice, err := mvn.ChooseJDK(ctx, j.host, j.want)
+	if err != nil {
+		return a, err
+	}
+	j.choice = choice
+	env.Emit(runner.Note{Text: "Maven was started anew on " + j.jdkText()})
+	a, err = s.attempt(ctx, env, j, false)
+	if err == nil && a.report.JavaMajor > 0 && a.report.JavaMajor != choice.JDK.Major {
+		env.Emit(runner.Warning{Text: fmt.Sprintf("Maven ran on %s and not on JDK %s: a mavenrc file or the wrapper sets JAVA_HOME", a.report.JavaHome, choice.JDK.Version)})
+	}
+	return a, err
+}
+
+// attempt runs one Maven process. With halt the spy may end it before any
+// work when its JDK does not fit.
+func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (attempt, error) {
+	watch, err := mvn.NewWatch()
+	if err != nil {
+		return attempt{}, err
+	}
+	defer watch.Close()
+	a := attempt{started: time.Now()}
+	compilation := mvn.NewCompilation(j.dir, func(d runner.Diagnostic) {
+		env.Emit(d)
+		if d.Severity == "error" {
+			a.errors = append(a.errors, d)
+		}
+	})
+	var mu sync.Mutex // Maven's two streams are read side by side
+	listen := func(stream string) func(string) {
+		return func(line string) {
+			env.Emit(runner.Log{Stream: stream, Line: line})
+			mu.Lock()
+			defer mu.Unlock()
+			a.hear(line)
+			if stream == "stdout" {
+				compilation.Line(line)
+			}
+		}
+	}
+	a.exit, err = proc.Run(ctx, proc.Cmd{
+		Path:   j.launcher.Path,
+		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
+		Dir:    j.dir,
+		Env:    slices.Concat(s.deps.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt)),
+		Grace:  s.deps.Grace,
+		Stdout: listen("stdout"),
+		Stderr: listen("stderr"),
+	})
+	compilation.Flush()
+	report, reportErr := watch.Report()
+	a.report = report
+	if err != nil {
+		if ctx.Err() != nil {
+			return a, err
+		}
+		return a, fault.As(fault.BuildFailed, fmt.Errorf("start Maven: %w", err))
+	}
+	if reportErr != nil {
+		env.Emit(runner.Warning{Text: reportErr.Error()})
+	}
+	return a, nil
+}
+
+// maxSaid bounds the error lines kept for the cause, in lines.
+const maxSaid = 200
+
+// hear keeps what Maven, or the JVM or script that should start it, says is
+// wrong.
+func (a *attempt) hear(line string) {
+	line = mvn.StripColour(line)
+	wrong := strings.HasPrefix(line, "[ERROR]") || strings.HasPrefix(line, "[FATAL]") || len(a.report.Projects) == 0 && strings.HasPrefix(line, "Error")
+	if wrong && len(a.said) < maxSaid {
+		a.said = append(a.said, line)
+	}
+}
+
+// releases are the Java releases that Maven's own JDK has to compile for.
+func (a *attempt) releases() []int {
+	var all []int
+	for _, p := range a.report.Projects {
+		if p.Packaging != "pom" && !p.Toolchain {
+			all = append(all, p.Releases...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

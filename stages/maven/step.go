@@ -1,0 +1,92 @@
+package maven
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
+// Deps are what the step works with.
+type Deps struct {
+	Cache   *cache.Cache  // keeps the pinned Maven and what projects asked for
+	Environ []string      // NAME=value: Maven's environment
+	Home    string        // the user's home folder
+	HTTP    *http.Client  // downloads Maven; nil means http.DefaultClient
+	Grace   time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+}
+
+// Step runs the Maven job.
+type Step struct {
+	config Config
+	deps   Deps
+}
+
+var _ runner.Step[In, Out] = (*Step)(nil)
+
+// New returns the step.
+func New(c Config, d Deps) *Step {
+	if len(c.Goals) == 0 {
+		c.Goals = []string{"package"}
+	}
+	d.HTTP = cmp.Or(d.HTTP, http.DefaultClient)
+	return &Step{c, d}
+}
+
+// Name implements runner.Step.
+func (s *Step) Name() string { return "maven" }
+
+// Check finds a missing or broken pom.xml, missing settings, an unknown
+// module, and that no installed JDK fits, as far as the poms on disk tell.
+func (s *Step) Check(ctx context.Context) error {
+	_, err := s.prepare(ctx, s.config.Dir)
+	return err
+}
+
+// Plan tells the command line that Run would start.
+func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
+	j, err := s.prepare(ctx, cmp.Or(in.Dir, s.config.Dir))
+	if err != nil {
+		return runner.Plan[Out]{}, err
+	}
+	return runner.Plan[Out]{
+		Lines: []string{
+			"run " + j.commandLine() + " in " + j.dir,
+			"with " + j.launcherText(),
+			"on " + j.jdkText(),
+		},
+		Out: Out{
+			Maven: j.launcher.Version, JavaHome: j.choice.JDK.Home, JavaMajor: j.choice.JDK.Major,
+			Release: last(j.want.Releases), ReactorIDs: reactorIDs(j.tree),
+		},
+	}, nil
+}
+
+// reactorIDs are the modules' IDs as far as the poms on disk write them out.
+func reactorIDs(t *mvn.Tree) []string {
+	var ids []string
+	for _, m := range t.Modules {
+		group := m.Pom.Group
+		for _, p := range m.Chain {
+			if group == "" {
+				group = p.Group
+			}
+			if group == "" && p.Parent != nil {
+				group = p.Parent.Group
+			}
+		}
+		ids = append(ids, group+":"+m.Pom.Artifact)
+	}
+	return ids
+}
+
+func last(releases []int) int {
+	if len(releases) == 0 {
+		return 0
+	}
+	return releases[len(releases)-1]
+}
