@@ -32,6 +32,7 @@ type Double struct {
 	tasks    map[string]Task
 	timers   map[*time.Timer]struct{}
 	waking   map[serviceKey]bool
+	ticks    int
 	effects  []func() // calls into the runtime, made after unlocking
 	running  sync.WaitGroup
 	watchers map[serviceKey]*watcher
@@ -104,8 +105,9 @@ func (d *Double) after(wait time.Duration, f func()) {
 	if d.closed {
 		return
 	}
+	d.ticks++
 	var t *time.Timer
-	t = time.AfterFunc(max(wait, 0), func() {
+	t = time.AfterFunc(max(wait, 0)+jitter("double", d.ticks), func() {
 		d.do(func() {
 			delete(d.timers, t)
 			if !d.closed {

@@ -23,24 +23,32 @@ type bench struct {
 	*testing.T
 	double *ecstest.Double
 	client *ecs.Client
+	wire   *checked
 }
 
-// virtual runs f in virtual time, on a double with the given runtime.
+// virtual runs f in virtual time, on a double with the given runtime. Every
+// answer is held against the service model.
 func virtual(t *testing.T, runtime ecstest.TaskRuntime, f func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := ecstest.New(ecstest.Options{Runtime: runtime, MaxLag: time.Minute})
 		defer d.Close()
-		f(&bench{T: t, double: d, client: sdk(d)})
+		wire := &checked{next: ecstest.Transport(d)}
+		defer func() {
+			for _, w := range wire.wrong {
+				t.Error(w)
+			}
+		}()
+		f(&bench{T: t, double: d, client: sdk(wire), wire: wire})
 	})
 }
 
 // sdk is the real client on an in-memory transport, retries off.
-func sdk(d *ecstest.Double) *ecs.Client {
+func sdk(transport http.RoundTripper) *ecs.Client {
 	return ecs.New(ecs.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://ecs.test"),
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "SECRET", ""),
-		HTTPClient:  &http.Client{Transport: ecstest.Transport(d)},
+		HTTPClient:  &http.Client{Transport: transport},
 		Retryer:     aws.NopRetryer{},
 	})
 }

@@ -116,7 +116,12 @@ func (d *Double) answer(op string, body []byte, f Fault) (out object, err error)
 	case !json.Valid(body):
 		return nil, refuse("SerializationException", "The request body is not JSON.")
 	}
-	d.do(func() { out, err = run(d, call{body: body, view: d.asOf(f.Lag)}) })
+	if strings.HasPrefix(op, "Describe") || strings.HasPrefix(op, "List") {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return run(d, call{body: body, view: d.asOf(f.Lag)})
+	}
+	d.do(func() { out, err = run(d, call{body: body, view: d.world}) })
 	return out, err
 }
 

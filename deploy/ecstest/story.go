@@ -71,6 +71,7 @@ type player struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	running map[string]bool
+	steps   int
 	queue   chan func() // what happens to the task from outside and at set times
 	stop    sync.Once
 }
@@ -126,7 +127,8 @@ func (p *player) play() {
 // pause waits before the containers run; a stop in the meantime, or the end
 // of the runtime, ends the story.
 func (p *player) pause(d time.Duration) bool {
-	wait := time.NewTimer(d)
+	p.steps++
+	wait := time.NewTimer(d + jitter(p.spec.ID, p.steps))
 	defer wait.Stop()
 	select {
 	case <-wait.C:
@@ -140,6 +142,8 @@ func (p *player) pause(d time.Duration) bool {
 
 // at has f done after d, if the task still is.
 func (p *player) at(d time.Duration, f func()) {
+	p.steps++
+	d += jitter(p.spec.ID, p.steps)
 	go func() {
 		wait := time.NewTimer(d)
 		defer wait.Stop()

@@ -1,6 +1,10 @@
 package ecstest
 
-import "time"
+import (
+	"fmt"
+	"hash/fnv"
+	"time"
+)
 
 // Timing is how long ECS takes for what it does itself. What the task takes
 // (pull, start, health, shutdown) is the runtime's.
@@ -39,4 +43,13 @@ func LocalTiming() Timing {
 		StopTimeout: 10 * time.Second, Backoff: 2 * time.Second, BackoffMax: 30 * time.Second,
 		Retention: time.Hour,
 	}
+}
+
+// jitter returns less than a millisecond, the same in every run for the same
+// arguments: no two things happen at the same instant, so that what virtual
+// time would leave to the goroutines' race has one order.
+func jitter(name string, n int) time.Duration {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%d", name, n)
+	return time.Duration(h.Sum64() % uint64(time.Millisecond))
 }
