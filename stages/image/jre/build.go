@@ -1,0 +1,159 @@
+package jre
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/oci"
+)
+
+// Request says which base is wanted.
+type Request struct {
+	JDK     JDK
+	Modules []string  // complete, as Modules gives them
+	Codec   oci.Codec // how the layer is compressed
+	Emit    func(runner.Body)
+}
+
+// Base is a Java run-time environment in one layer, and what an image on it
+// has to say in its configuration.
+type Base struct {
+	Layer    oci.Layer `json:"layer"`
+	JavaPath string    `json:"javaPath"` // of the java program: /opt/java/bin/java
+	Env      []string  `json:"env"`      // NAME=value
+	User     string    `json:"user"`     // uid:gid of an account without rights
+	Name     string    `json:"name"`     // for people: jlink of JDK 17.0.15 (Debian)
+}
+
+// recipe changes whenever the same inputs would give another layer.
+const recipe = "1"
+
+// Build returns the base that the request describes: from the cache when one
+// was linked before from the same JDK, shared libraries, certificates, fonts
+// and locale, else by linking it. The layer's bytes depend on these and the
+// codec alone. Errors are of class fault.ImageFailed; a cancel leaves nothing
+// behind.
+func Build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
+	base, err := build(ctx, c, r)
+	if err != nil {
+		err = fmt.Errorf("link a base from %s: %w", r.JDK, err)
+	}
+	return base, fault.As(fault.ImageFailed, err)
+}
+
+func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
+	sweep()
+	around, err := surroundings(r.JDK, r.desktop())
+	if err != nil {
+		return Base{}, err
+	}
+	key, err := r.key(around)
+	if err != nil {
+		return Base{}, err
+	}
+	layer, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (oci.Layer, []cache.Descriptor, error) {
+		layer, err := r.make(ctx, c, around)
+		return layer, []cache.Descriptor{layer.Descriptor}, err
+	})
+	return Base{
+		Layer:    layer,
+		JavaPath: "/" + javaHome + "/bin/java",
+		Env:      []string{"PATH=/" + javaHome + "/bin", "JAVA_HOME=/" + javaHome, "LANG=C.UTF-8"},
+		User:     fmt.Sprintf("%d:%d", userID, userID),
+		Name:     "jlink of " + r.JDK.String(),
+	}, err
+}
+
+func (r Request) desktop() bool { return slices.Contains(r.Modules, "java.desktop") }
+
+// key names everything that the layer is made of, by content: the same JDK on
+// another machine of the same distribution has the same key.
+func (r Request) key(around system) (cache.Key, error) {
+	jdk, err := r.JDK.identity()
+	if err != nil {
+		return "", err
+	}
+	// Which libraries the linked image needs is known only when it stands;
+	// those of the whole JDK include them.
+	libs, err := needed(r.JDK.Home, r.desktop())
+	if err != nil {
+		return "", err
+	}
+	ids, err := libs.identity()
+	if err != nil {
+		return "", err
+	}
+	key := cache.NewKey("jlink base", recipe).Add("jdk", string(jdk)).Add("modules", r.Modules).
+		Add("libraries", ids).Add("codec", r.Codec.Name)
+	for _, f := range around.files {
+		key = key.Add(f.path, string(cache.Sum(f.data)))
+	}
+	return key.Key(), nil
+}
+
+// make links the base and writes its layer.
+func (r Request) make(ctx context.Context, c *cache.Cache, around system) (oci.Layer, error) {
+	start := time.Now()
+	r.note("linking a base of %d modules from %s", len(r.Modules), r.JDK)
+	dir, release, err := workspace()
+	if err != nil {
+		return oci.Layer{}, err
+	}
+	defer release()
+	home := filepath.Join(dir, "java")
+	fixed, err := link(ctx, r.JDK, r.Modules, home)
+	if err != nil {
+		return oci.Layer{}, explain(err)
+	}
+	libs, err := needed(home, r.desktop())
+	if err != nil {
+		return oci.Layer{}, err
+	}
+	r.warn(fixed, libs, around)
+	files, err := runtimeEntries(home)
+	if err != nil {
+		return oci.Layer{}, err
+	}
+	more, err := libs.entries()
+	if err != nil {
+		return oci.Layer{}, err
+	}
+	layer, err := oci.WriteLayer(ctx, c.Blobs, "base", slices.Concat(files, more, around.entries()), r.Codec)
+	if err == nil {
+		r.note("linked the base in %.1f s: %.1f MB, %.1f MB compressed", time.Since(start).Seconds(),
+			float64(layer.Uncompressed)/1e6, float64(layer.Descriptor.Size)/1e6)
+	}
+	return layer, err
+}
+
+func (r Request) note(format string, args ...any) {
+	r.Emit(runner.Note{Text: fmt.Sprintf(format, args...)})
+}
+
+// warn tells what this machine could not give.
+func (r Request) warn(fixed bool, libs libraries, around system) {
+	if !fixed {
+		r.Emit(runner.Warning{Text: "setarch -R is not possible here: linked again, this base will have another digest"})
+	}
+	for _, m := range libs.missing {
+		r.Emit(runner.Warning{Text: "this machine does not have " + m + ": it will be missing in the image too"})
+	}
+	for _, l := range around.lacking {
+		r.Emit(runner.Warning{Text: l})
+	}
+}
+
+// explain adds the remedy to jlink's refusal of a changed JDK.
+func explain(err error) error {
+	if strings.Contains(err.Error(), "has been modified") {
+		return fault.New(fault.ImageFailed, "install the JDK afresh, use one with jmods, or "+elsewhere, "%w", err)
+	}
+	return err
+}

@@ -1,0 +1,241 @@
+// Package jre makes the Java base of an image out of a JDK on this machine,
+// without a network and without Docker: the modules an application needs,
+// linked by jlink, and the shared libraries, certificates, locale and account
+// files without which a JVM does not run in an empty root.
+package jre
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+)
+
+// JDK is a Java development kit on this machine, as its release file
+// describes it.
+type JDK struct {
+	Home    string   // absolute
+	Version string   // 17.0.15
+	Major   int      // 17
+	Vendor  string   // Debian, Eclipse Adoptium; may be empty
+	OS      string   // Linux
+	Arch    string   // x86_64, aarch64
+	Modules []string // names, sorted; empty for JDK 8
+	release cache.Digest
+}
+
+const elsewhere = "set image.base to an image that has Java"
+
+// Find reads what JDK is at javaHome. The error is of class fault.Missing.
+func Find(javaHome string) (JDK, error) {
+	home, err := filepath.Abs(javaHome)
+	if err != nil {
+		return JDK{}, fmt.Errorf("find the JDK at %s: %w", javaHome, err)
+	}
+	content, err := os.ReadFile(filepath.Join(home, "release"))
+	if err != nil {
+		return JDK{}, fault.New(fault.Missing, "set JAVA_HOME to a JDK, or "+elsewhere, "find the JDK at %s: %w", home, err)
+	}
+	props := properties(content)
+	jdk := JDK{
+		Home: home, Version: props["JAVA_VERSION"], Vendor: props["IMPLEMENTOR"],
+		OS: props["OS_NAME"], Arch: props["OS_ARCH"],
+		Modules: strings.Fields(props["MODULES"]),
+		release: cache.Sum(content),
+	}
+	slices.Sort(jdk.Modules)
+	if jdk.Major = major(jdk.Version); jdk.Major == 0 {
+		return JDK{}, fault.New(fault.Missing, "set JAVA_HOME to a JDK, or "+elsewhere,
+			"find the JDK at %s: its release file has JAVA_VERSION=%q", home, jdk.Version)
+	}
+	return jdk, nil
+}
+
+// String names the JDK for people: JDK 17.0.15 (Debian).
+func (j JDK) String() string {
+	if j.Vendor == "" {
+		return "JDK " + j.Version
+	}
+	return "JDK " + j.Version + " (" + j.Vendor + ")"
+}
+
+// properties reads a release file: NAME="value" lines.
+func properties(content []byte) map[string]string {
+	props := make(map[string]string)
+	for line := range strings.Lines(string(content)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			props[name] = strings.Trim(value, `"`)
+		}
+	}
+	return props
+}
+
+// major is the feature release of a version string: 8 of 1.8.0_412, 17 of
+// 17.0.15 (JEP 223), 26 of 26-ea; 0 when there is none.
+func major(version string) int {
+	version = strings.TrimPrefix(version, "1.")
+	if end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		version = version[:end]
+	}
+	n, _ := strconv.Atoi(version)
+	return n
+}
+
+// Check tells, by reading only, whether jdk can link a base on this machine.
+// The error is of class fault.Missing and its hint names image.base.
+func Check(ctx context.Context, jdk JDK) error {
+	refuse := func(hint, format string, args ...any) error {
+		return fault.New(fault.Missing, hint, "link a base from %s at %s: "+format, append([]any{jdk, jdk.Home}, args...)...)
+	}
+	switch {
+	case jdk.Major < 9:
+		return refuse(elsewhere+" or build with a newer JDK: it compiles for Java 8 too", "it has no jlink, which came with JDK 9")
+	case runtime.GOOS != "linux":
+		return refuse(elsewhere, "an image needs a Linux base, and only on Linux can its class archive be made")
+	case jdk.OS != "" && jdk.OS != "Linux":
+		return refuse(elsewhere, "an image needs a Linux base, and this JDK is for %s", jdk.OS)
+	}
+	if _, err := exec.LookPath(jdk.tool("jlink")); err != nil {
+		return refuse("install the whole JDK, or "+elsewhere, "it has no jlink: %w", err)
+	}
+	if jdk.hasJmods() {
+		return nil
+	}
+	if jdk.Major < 24 {
+		return refuse("install the JDK's jmods, or "+elsewhere, "it has no jmods directory, which jlink needs before JDK 24")
+	}
+	if ok, err := jdk.linkable(ctx); err != nil {
+		return refuse(elsewhere, "%w", err)
+	} else if !ok {
+		return refuse("use a JDK with jmods, or "+elsewhere, "it has no jmods directory, and was built without linking from the run-time image (JEP 493)")
+	}
+	return nil
+}
+
+func (j JDK) tool(name string) string { return filepath.Join(j.Home, "bin", name) }
+
+func (j JDK) hasJmods() bool {
+	_, err := os.Stat(filepath.Join(j.Home, "jmods", "java.base.jmod"))
+	return err == nil
+}
+
+// lib/modules begins with its index: 2 MB in JDK 17 and 25.
+const (
+	indexBytes    = 4 << 20 // holds all of it
+	indexIdentity = 1 << 20 // enough of it to tell two images apart
+)
+
+// linkable tells whether a JDK was built to link from its own run-time image
+// (JEP 493). Such an image holds the list fs_java.base_files for jlink, whose
+// name's last part stands in the index; where it does not, jlink itself is
+// asked, which takes a JVM's start.
+func (j JDK) linkable(ctx context.Context) (bool, error) {
+	index, _, err := j.imageIndex(indexBytes)
+	if err != nil || bytes.Contains(index, []byte("\x00base_files\x00")) {
+		return err == nil, err
+	}
+	enabled := false
+	err = run(ctx, j.tool("jlink"), []string{"--help"}, func(line string) {
+		enabled = enabled || strings.Contains(line, "Linking from run-time image enabled")
+	})
+	return enabled, err
+}
+
+func (j JDK) imageIndex(length int64) (index []byte, size int64, err error) {
+	f, err := os.Open(filepath.Join(j.Home, "lib", "modules"))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	index = make([]byte, min(info.Size(), length))
+	_, err = io.ReadFull(f, index)
+	return index, info.Size(), err
+}
+
+// identity is what makes two installations the same JDK on any machine,
+// without reading its 200 MB: the release file, the JVM's build ID, the index
+// of the run-time image (hashes, sizes and places of what is in it) and the
+// sizes of the jmods. Certificates are apart: distributions replace them.
+func (j JDK) identity() (cache.Digest, error) {
+	jvm, err := fileIdentity(filepath.Join(j.Home, "lib", "server", "libjvm.so"))
+	if err != nil {
+		return "", fmt.Errorf("identify %s: %w", j, err)
+	}
+	index, size, err := j.imageIndex(indexIdentity)
+	if err != nil {
+		return "", fmt.Errorf("identify %s: %w", j, err)
+	}
+	parts := cache.NewKey("jdk", "1").Add("release", string(j.release)).Add("jvm", jvm).
+		Add("modules", size).Add("index", string(cache.Sum(index)))
+	jmods, err := os.ReadDir(filepath.Join(j.Home, "jmods"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("identify %s: %w", j, err)
+	}
+	for _, e := range jmods {
+		info, err := e.Info()
+		if err != nil {
+			return "", fmt.Errorf("identify %s: %w", j, err)
+		}
+		parts = parts.Add("jmod "+e.Name(), info.Size())
+	}
+	return cache.Digest(parts.Key()), nil
+}
+
+// fileIdentity names a shared library by its size and the linker's build ID,
+// a hash of its content; by a digest of the whole file where there is none.
+func fileIdentity(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	object, err := elf.NewFile(f)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if id := buildID(object); id != "" {
+		return fmt.Sprintf("%d bytes, build ID %s", info.Size(), id), nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	return string(cache.Sum(content)), nil
+}
+
+// buildID reads the note that ld --build-id writes: three words (name size,
+// content size, type), the name "GNU\0", the ID.
+func buildID(object *elf.File) string {
+	const head = 3*4 + 4
+	section := object.Section(".note.gnu.build-id")
+	if section == nil {
+		return ""
+	}
+	note, err := section.Data()
+	if err != nil || len(note) <= head {
+		return ""
+	}
+	return hex.EncodeToString(note[head:])
+}

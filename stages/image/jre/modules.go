@@ -1,0 +1,215 @@
+package jre
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/proc"
+)
+
+// Modules lists, sorted, the modules of jdk that a base for jars needs: those
+// whose packages the classes name, as jdeps would find, what these modules
+// require, a set for what is used by name only, and extra, which the user
+// asked for. No JVM is started when the libraries (jars with a digest), the
+// JDK and the outcome are those of an earlier run.
+//
+// An extra module that the JDK does not have is a fault.BadInput.
+func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) ([]string, error) {
+	if err := checkNames(jdk, extra); err != nil {
+		return nil, err
+	}
+	id, err := jdk.identity()
+	if err != nil {
+		return nil, err
+	}
+	owners, err := owners(ctx, c, jdk, id)
+	if err != nil {
+		return nil, err
+	}
+	found, err := referencesOf(ctx, c, jars)
+	if err != nil {
+		return nil, err
+	}
+	roots := make(map[string]bool)
+	add := func(module string) {
+		if _, known := slices.BinarySearch(jdk.Modules, module); known {
+			roots[module] = true
+		}
+	}
+	for _, module := range slices.Concat(safeModules(), extra) {
+		add(module)
+	}
+	for _, refs := range found {
+		for _, pkg := range refs.packages(jdk.Major) {
+			add(owners[pkg])
+		}
+		for _, module := range refs.Requires {
+			add(module)
+		}
+	}
+	for module, with := range companions() {
+		if roots[module] {
+			for _, m := range with {
+				add(m)
+			}
+		}
+	}
+	return closure(ctx, c, jdk, id, slices.Sorted(maps.Keys(roots)))
+}
+
+// referencesOf reads the application's jars and, all in one cached piece, the
+// libraries: a run with unchanged libraries looks up one action, not hundreds.
+func referencesOf(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error) {
+	var own, libraries []Jar
+	key := cache.NewKey("class references of libraries", scanVersion)
+	for _, jar := range jars {
+		if jar.Digest == "" {
+			own = append(own, jar)
+			continue
+		}
+		libraries = append(libraries, jar)
+		key = key.Add("jar", string(jar.Digest))
+	}
+	found, err := scan(ctx, c, own)
+	if err != nil {
+		return nil, err
+	}
+	union, _, _, err := cache.Do(ctx, c, key.Key(), func(ctx context.Context) (references, []cache.Descriptor, error) {
+		found, err := scan(ctx, c, libraries)
+		return merge(found), nil, err
+	})
+	return append(found, union), err
+}
+
+func merge(all []references) references {
+	s := scanner{packages: make(map[int]map[string]bool)}
+	for _, refs := range all {
+		s.requires = append(s.requires, refs.Requires...)
+		s.add(0, refs.Packages)
+		for version, packages := range refs.Versions {
+			s.add(version, packages)
+		}
+	}
+	return s.references()
+}
+
+func (s *scanner) add(version int, packages []string) {
+	set := s.set(version)
+	for _, pkg := range packages {
+		set[pkg] = true
+	}
+}
+
+// owners maps each package of the JDK, with slashes, to its module. The JDK's
+// own tool tells it, once.
+func owners(ctx context.Context, c *cache.Cache, jdk JDK, id cache.Digest) (map[string]string, error) {
+	key := cache.NewKey("packages of a JDK", "1").Add("jdk", string(id)).Key()
+	table, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (map[string]string, []cache.Descriptor, error) {
+		table := make(map[string]string)
+		module := ""
+		err := run(ctx, jdk.tool("jimage"), []string{"list", jdk.Home + "/lib/modules"}, func(line string) {
+			if name, ok := strings.CutPrefix(line, "Module: "); ok {
+				module = name
+				return
+			}
+			line = strings.TrimSpace(line)
+			if slash := strings.LastIndexByte(line, '/'); slash > 0 && strings.HasSuffix(line, ".class") {
+				table[line[:slash]] = module
+			}
+		})
+		if err == nil && table["java/lang"] != "java.base" {
+			err = fmt.Errorf("list the packages of %s: jimage's output has no java.lang in java.base", jdk)
+		}
+		return table, nil, err
+	})
+	return table, err
+}
+
+// closure adds to modules those they require, and so on, as the JDK resolves
+// them.
+func closure(ctx context.Context, c *cache.Cache, jdk JDK, id cache.Digest, modules []string) ([]string, error) {
+	key := cache.NewKey("required modules", "1").Add("jdk", string(id)).Add("roots", modules).Key()
+	all, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) ([]string, []cache.Descriptor, error) {
+		var all []string
+		args := []string{"--limit-modules", strings.Join(modules, ","), "--list-modules"}
+		err := run(ctx, jdk.tool("java"), args, func(line string) {
+			name, _, _ := strings.Cut(line, "@")
+			all = append(all, name)
+		})
+		slices.Sort(all)
+		return all, nil, err
+	})
+	return all, err
+}
+
+func checkNames(jdk JDK, names []string) error {
+	for _, name := range names {
+		if _, known := slices.BinarySearch(jdk.Modules, name); known {
+			continue
+		}
+		return fault.New(fault.BadInput, fmt.Sprintf("did you mean %s? This JDK has: %s", nearest(name, jdk.Modules), strings.Join(jdk.Modules, ", ")),
+			"image.modules: %s has no module %q", jdk, name)
+	}
+	return nil
+}
+
+// nearest is the candidate with the fewest single-letter edits to name.
+func nearest(name string, candidates []string) string {
+	return slices.MinFunc(candidates, func(a, b string) int { return distance(name, a) - distance(name, b) })
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// run starts a tool of the JDK in an environment that holds nothing of this
+// machine's Java settings, and tells its output line by line.
+func run(ctx context.Context, tool string, args []string, stdout func(line string)) error {
+	var last []string // what it complained about
+	complain := func(line string) {
+		if last = append(last, line); len(last) > 5 {
+			last = last[1:]
+		}
+	}
+	if stdout == nil {
+		stdout = func(string) {}
+	}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
+	var out []string
+	exit, err := proc.Run(ctx, proc.Cmd{Path: tool, Args: args, Dir: "/", Env: env, Stderr: complain, Stdout: func(line string) {
+		if out = append(out, line); len(out) > 5 {
+			out = out[1:]
+		}
+		stdout(line)
+	}})
+	if err != nil {
+		return err
+	}
+	if exit.Code != 0 {
+		// jlink complains on its standard output.
+		return fmt.Errorf("%s ended with code %d: %s", tool, exit.Code, strings.Join(append(out, last...), "; "))
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package jre
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/flate"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fastship/fastship/cache"
+)
+
+// Jar is an archive whose classes run in the image: the application's own or
+// a library. Classes below any folder count (BOOT-INF/classes), archives
+// inside it do not.
+type Jar struct {
+	Name   string       // for messages
+	Digest cache.Digest // of the archive; empty: read it each time
+	Open   func() (*zip.Reader, io.Closer, error)
+}
+
+// references is what the classes of a jar name, whatever the JDK.
+type references struct {
+	Packages []string         `json:"packages,omitempty"` // with slashes, sorted
+	Versions map[int][]string `json:"versions,omitempty"` // more of them, below META-INF/versions/N
+	Requires []string         `json:"requires,omitempty"` // modules, by a module-info
+}
+
+// packages lists what counts on a JDK of that release.
+func (r references) packages(major int) []string {
+	list := r.Packages
+	for version, more := range r.Versions {
+		if version <= major {
+			list = append(list[:len(list):len(list)], more...)
+		}
+	}
+	return list
+}
+
+// scanVersion changes when the same jar would give other references.
+const scanVersion = "1"
+
+// scan reads the references of jars, side by side; those of jars with a
+// digest are kept in the cache.
+func scan(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error) {
+	found := make([]references, len(jars))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, jar := range jars {
+		group.Go(func() error {
+			if jar.Digest == "" {
+				refs, err := scanJar(ctx, jar)
+				found[i] = refs
+				return err
+			}
+			key := cache.NewKey("class references", scanVersion).Add("jar", string(jar.Digest)).Key()
+			refs, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (references, []cache.Descriptor, error) {
+				refs, err := scanJar(ctx, jar)
+				return refs, nil, err
+			})
+			found[i] = refs
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+func scanJar(ctx context.Context, jar Jar) (references, error) {
+	archive, closer, err := jar.Open()
+	if err != nil {
+		return references{}, fmt.Errorf("read the classes of %s: %w", jar.Name, err)
+	}
+	defer closer.Close()
+	s := scanner{packages: make(map[int]map[string]bool)}
+	for _, f := range archive.File {
+		if ctx.Err() != nil {
+			return references{}, context.Cause(ctx)
+		}
+		if err := s.entry(f); err != nil {
+			return references{}, fmt.Errorf("read %s in %s: %w", f.Name, jar.Name, err)
+		}
+	}
+	return s.references(), nil
+}
+
+// scanner collects the references of one jar.
+type scanner struct {
+	packages map[int]map[string]bool // by version; 0 for the jar's own
+	requires []string
+	inflate  io.ReadCloser
+	buf      []byte
+}
+
+func (s *scanner) entry(f *zip.File) error {
+	version, name := split(f.Name)
+	if service, ok := strings.CutPrefix(name, "META-INF/services/"); ok {
+		// The name of a service's file is that of its interface.
+		if dot := strings.LastIndexByte(service, '.'); dot > 0 {
+			s.set(version)[strings.ReplaceAll(service[:dot], ".", "/")] = true
+		}
+		return nil
+	}
+	if !strings.HasSuffix(name, ".class") {
+		return nil
+	}
+	class, err := s.read(f)
+	if err != nil {
+		return err
+	}
+	p, err := parsePool(class)
+	if err != nil {
+		return nil // a file of that name which no JVM could load either
+	}
+	if path.Base(name) == "module-info.class" {
+		s.requires = append(s.requires, p.requires()...)
+	}
+	set := s.set(version)
+	p.packages(func(pkg []byte) {
+		if !set[string(pkg)] { // does not allocate
+			set[string(pkg)] = true
+		}
+	})
+	return nil
+}
+
+func (s *scanner) set(version int) map[string]bool {
+	if s.packages[version] == nil {
+		s.packages[version] = make(map[string]bool)
+	}
+	return s.packages[version]
+}
+
+// maxClass is the largest class file read, in bytes: far above what javac
+// makes, far below what would hurt.
+const maxClass = 64 << 20
+
+// read inflates an entry into a buffer that the next call uses again. The
+// archive's own reader would allocate an inflater for each class.
+func (s *scanner) read(f *zip.File) ([]byte, error) {
+	if f.UncompressedSize64 > maxClass {
+		return nil, fmt.Errorf("a class of %d bytes", f.UncompressedSize64)
+	}
+	raw, err := f.OpenRaw()
+	if err != nil {
+		return nil, err
+	}
+	switch f.Method {
+	case zip.Store:
+	case zip.Deflate:
+		if s.inflate == nil {
+			s.inflate = flate.NewReader(raw)
+		} else if err := s.inflate.(flate.Resetter).Reset(raw, nil); err != nil {
+			return nil, err
+		}
+		raw = s.inflate
+	default:
+		return nil, zip.ErrAlgorithm
+	}
+	s.buf = slices.Grow(s.buf[:0], int(f.UncompressedSize64))[:f.UncompressedSize64]
+	_, err = io.ReadFull(raw, s.buf)
+	return s.buf, err
+}
+
+func (s *scanner) references() references {
+	var r references
+	for version, set := range s.packages {
+		list := slices.Sorted(maps.Keys(set))
+		if version == 0 {
+			r.Packages = list
+			continue
+		}
+		if r.Versions == nil {
+			r.Versions = make(map[int][]string)
+		}
+		r.Versions[version] = list
+	}
+	slices.Sort(s.requires)
+	r.Requires = slices.Compact(s.requires)
+	return r
+}
+
+// split takes the version off an entry of a multi-release jar (JEP 238).
+func split(name string) (version int, rest string) {
+	after, ok := strings.CutPrefix(name, "META-INF/versions/")
+	if !ok {
+		return 0, name
+	}
+	number, rest, ok := strings.Cut(after, "/")
+	version, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0, name
+	}
+	return version, rest
+}
