@@ -1,21 +1,37 @@
 // Package rollout makes an ECS service run an image and follows the rollout
-// to its true end.
+// to its true end. The machine that plans and judges is package deploy; this
+// stage gives it its input and says in the runner's words what it found.
 package rollout
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/deploy/ecs"
+	"github.com/fastship/fastship/internal/awsconf"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+)
 
 // Config is the deploy section of fastship.yaml.
 type Config struct {
 	Cluster   string        `yaml:"cluster"`   // name or ARN
 	Service   string        `yaml:"service"`   // name or ARN
-	Container string        `yaml:"container"` // empty: the only one, or the only essential one, of the task definition
+	Container string        `yaml:"container"` // empty: deploy.ChooseContainer finds it
 	Timeout   time.Duration `yaml:"timeout"`   // default 15m
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
+
+	// Repository is image.repository: it tells our container from sidecars
+	// before there is an image.
+	Repository string `yaml:"-"`
 }
 
 // In is the image to run.
 type In struct {
-	Image string // repository@sha256:…
+	Image string // repository@sha256:…; empty, or ending in "@", in a plan while it is unknown
 }
 
 // Out is how the rollout ended.
@@ -25,4 +41,184 @@ type Out struct {
 	Previous       string `json:"previous"`       // ARN of the revision that ran before
 	Deployment     string `json:"deployment,omitempty"`
 	Cause          string `json:"cause,omitempty"` // the first cause, when it failed
+}
+
+// Deps replace parts of the world. The zero value is AWS.
+type Deps struct {
+	// Connect makes the client of the API in a region (empty: the AWS SDK's
+	// choice). Errors are of class fault.Missing.
+	Connect func(ctx context.Context, region string) (deploy.API, error)
+	// PollEvery replaces the pace that AWS's request limits ask for.
+	PollEvery time.Duration
+	// Logs gives the last lines that a dead container printed; nil where
+	// nobody has them.
+	Logs func(task, container string) []string
+	// Explain gives the remedy for a cause, in one imperative sentence, or
+	// the empty string. Default Remedy.
+	Explain func(cause string, logs []string) string
+}
+
+const defaultTimeout = 15 * time.Minute
+
+// Step is the stage.
+type Step struct {
+	cfg  Config
+	deps Deps
+}
+
+var _ runner.Step[In, Out] = (*Step)(nil)
+
+// New makes the stage.
+func New(cfg Config, deps Deps) *Step {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if deps.Connect == nil {
+		deps.Connect = connect
+	}
+	if deps.Explain == nil {
+		deps.Explain = Remedy
+	}
+	return &Step{cfg: cfg, deps: deps}
+}
+
+func connect(ctx context.Context, region string) (deploy.API, error) {
+	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: region})
+	if err != nil {
+		return nil, err
+	}
+	return ecs.New(cfg), nil
+}
+
+// Name implements runner.Step.
+func (s *Step) Name() string { return "rollout" }
+
+// Check implements runner.Step: credentials, an active service that fastship
+// can drive, an unambiguous container.
+func (s *Step) Check(ctx context.Context) error {
+	if s.cfg.Service == "" {
+		return fault.New(fault.BadInput, "set deploy.service to the name of an ECS service", "no service to deploy to: deploy.service is empty")
+	}
+	_, _, err := s.prepare(ctx, "")
+	return err
+}
+
+// Plan implements runner.Step.
+func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
+	_, plan, err := s.prepare(ctx, in.Image)
+	if err != nil {
+		return runner.Plan[Out]{}, err
+	}
+	return runner.Plan[Out]{Lines: plan.Lines(), Out: Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}}, nil
+}
+
+// prepare only reads. What it cannot read is missing or refused.
+func (s *Step) prepare(ctx context.Context, image string) (deploy.API, deploy.Plan, error) {
+	api, err := s.deps.Connect(ctx, s.cfg.Region)
+	if err != nil {
+		return nil, deploy.Plan{}, err
+	}
+	target := deploy.Target{Cluster: s.cfg.Cluster, Service: s.cfg.Service}
+	plan, err := deploy.Prepare(ctx, api, target, s.cfg.Container, s.cfg.Repository, image)
+	if ctx.Err() != nil {
+		return nil, deploy.Plan{}, context.Cause(ctx)
+	}
+	if err != nil && fault.ClassOf(err) == fault.Internal {
+		err = fault.New(fault.Missing, "check the network, deploy.region and AWS_ENDPOINT_URL", "read service %s from ECS: %w", s.cfg.Service, err)
+	}
+	return api, plan, err
+}
+
+// Run implements runner.Step. Whatever goes wrong here is of one of the four
+// classes of a rollout; Out tells the outcome then too.
+func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
+	start := time.Now()
+	api, plan, err := s.prepare(ctx, in.Image)
+	if err != nil {
+		return runner.Result[Out]{}, inRollout(ctx, err)
+	}
+	out := Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}
+	if plan.Action == deploy.Nothing {
+		out.Outcome = string(deploy.Succeeded)
+		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
+	}
+	emit := func(e deploy.Event) { tell(env.Emit, e) }
+	begun, err := s.apply(ctx, api, plan, emit)
+	out.TaskDefinition, out.Deployment = begun.TaskDefinition, begun.ID
+	if err != nil {
+		out.Outcome, out.Cause = string(deploy.Failed), err.Error()
+		if ctx.Err() != nil {
+			env.Emit(runner.Note{Text: "service " + plan.Before.Name + " may have been updated: if so, the rollout goes on in ECS without fastship"})
+		}
+		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
+	}
+	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery}, start)
+	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
+	if err != nil {
+		env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(begun.TaskDefinition) + " goes on in ECS without fastship"})
+		return runner.Result[Out]{Out: out}, err
+	}
+	out.Outcome, out.Cause = string(result.Outcome), result.Cause
+	return runner.Result[Out]{Out: out}, s.verdict(env, result)
+}
+
+// apply bounds the writes by the same deadline as the wait.
+func (s *Step) apply(ctx context.Context, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	begun, err := deploy.Apply(limited, api, plan, emit)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fault.New(fault.RolloutTimedOut, "run it again, or raise deploy.timeout", "%w (deadline of %s)", err, s.cfg.Timeout)
+	}
+	return begun, err
+}
+
+// verdict is the error of an outcome, after the last words of the container
+// that shows the cause.
+func (s *Step) verdict(env runner.Env, r deploy.Result) error {
+	if r.Outcome == deploy.Succeeded {
+		return nil
+	}
+	var logs []string
+	if f := r.Failure; f != nil && s.deps.Logs != nil {
+		logs = s.deps.Logs(f.Task, f.Container)
+	}
+	for _, line := range logs {
+		env.Emit(runner.Log{Stream: "stderr", Line: line})
+	}
+	if r.Detail != "" {
+		env.Emit(runner.Note{Text: r.Detail})
+	}
+	hint := s.deps.Explain(r.Cause, logs)
+	if hint == "" {
+		hint = nextStep[r.Outcome]
+	}
+	return fault.New(classes[r.Outcome], hint, "the rollout %s: %s", r.Outcome.Words(), r.Cause)
+}
+
+var classes = map[deploy.Outcome]fault.Class{
+	deploy.Failed:         fault.RolloutFailed,
+	deploy.RollbackFailed: fault.RolloutFailed,
+	deploy.Stopped:        fault.RolloutFailed,
+	deploy.RolledBack:     fault.RolledBack,
+	deploy.Superseded:     fault.Superseded,
+	deploy.TimedOut:       fault.RolloutTimedOut,
+}
+
+var nextStep = map[deploy.Outcome]string{
+	deploy.Stopped:    "ask who stopped it, then run again",
+	deploy.Superseded: "look at what the other deployment brings; run again to put this image back",
+	deploy.TimedOut:   "look at the service's tasks and events, or raise deploy.timeout",
+}
+
+// inRollout gives an error of Run a rollout's class: classes 2 and 3 are for
+// what is found before any work. The remedy stays.
+func inRollout(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Class >= fault.RolloutFailed {
+		return err
+	}
+	return fault.New(fault.RolloutFailed, fault.HintOf(err), "%w", fmt.Errorf("deploy: %w", err))
 }

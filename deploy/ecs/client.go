@@ -1,0 +1,181 @@
+// Package ecs is deploy's side to Amazon ECS, by the AWS SDK. What it reads it
+// hands over as deploy's plain types; task definitions travel as the raw JSON
+// of the wire, in both directions, so that fields the SDK does not know are
+// not lost.
+package ecs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/fault"
+)
+
+// Client implements deploy.API. Reads are retried by the policy in its
+// configuration; the two writes are sent once.
+type Client struct {
+	api *ecs.Client
+	cfg aws.Config
+
+	mu        sync.Mutex
+	revisions map[string]string // service revision ARN → task definition ARN, which never changes
+}
+
+var _ deploy.API = (*Client)(nil)
+
+// New makes a client of cfg.
+func New(cfg aws.Config) *Client {
+	return &Client{api: ecs.NewFromConfig(cfg), cfg: cfg, revisions: map[string]string{}}
+}
+
+// once turns the SDK's retries off: UpdateService and RegisterTaskDefinition
+// have no client token, so a repeated request is a second deployment or
+// revision.
+func once(o *ecs.Options) { o.Retryer = aws.NopRetryer{} }
+
+// TaskDefinition implements deploy.Reader.
+func (c *Client) TaskDefinition(ctx context.Context, name string) (deploy.TaskDefinition, error) {
+	var body []byte
+	out, err := c.api.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: &name,
+		Include:        []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+	}, ecs.WithAPIOptions(keepBody(&body)))
+	if err != nil {
+		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", err)
+	}
+	if out.TaskDefinition == nil {
+		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", errors.New("describe task definition "+name+": the answer is empty"))
+	}
+	raw, err := withTags(body)
+	if err != nil {
+		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", err)
+	}
+	return deploy.TaskDefinition{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Raw: raw}, nil
+}
+
+// withTags moves the answer's tags, which stand beside the definition, to
+// where a registration has them.
+func withTags(answer []byte) (json.RawMessage, error) {
+	var parts struct {
+		Definition map[string]json.RawMessage `json:"taskDefinition"`
+		Tags       json.RawMessage            `json:"tags"`
+	}
+	if err := json.Unmarshal(answer, &parts); err != nil {
+		return nil, err
+	}
+	if len(parts.Tags) > 0 && string(parts.Tags) != "null" {
+		parts.Definition["tags"] = parts.Tags
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the values stay the bytes they came in
+	err := e.Encode(parts.Definition)
+	return b.Bytes(), err
+}
+
+// Register implements deploy.Writer.
+func (c *Client) Register(ctx context.Context, definition json.RawMessage) (string, error) {
+	// The typed input only passes the SDK's own validation; the bytes that
+	// are signed and sent are definition's.
+	placeholder := &ecs.RegisterTaskDefinitionInput{
+		Family:               aws.String("replaced"),
+		ContainerDefinitions: []types.ContainerDefinition{},
+	}
+	out, err := c.api.RegisterTaskDefinition(ctx, placeholder, once, ecs.WithAPIOptions(replaceBody(definition)))
+	if err != nil {
+		return "", c.fail("ecs:RegisterTaskDefinition", err)
+	}
+	if out.TaskDefinition == nil {
+		return "", c.fail("ecs:RegisterTaskDefinition", errors.New("register task definition: the answer is empty"))
+	}
+	return aws.ToString(out.TaskDefinition.TaskDefinitionArn), nil
+}
+
+// Update implements deploy.Writer.
+func (c *Client) Update(ctx context.Context, t deploy.Target, taskDefinition string, force bool) (deploy.Service, error) {
+	out, err := c.api.UpdateService(ctx, &ecs.UpdateServiceInput{
+		Cluster:            cluster(t),
+		Service:            &t.Service,
+		TaskDefinition:     &taskDefinition,
+		ForceNewDeployment: force,
+	}, once)
+	if err != nil {
+		return deploy.Service{}, c.fail("ecs:UpdateService", err)
+	}
+	if out.Service == nil {
+		return deploy.Service{}, c.fail("ecs:UpdateService", errors.New("update service "+t.Service+": the answer is empty"))
+	}
+	return service(*out.Service), nil
+}
+
+// Service implements deploy.Reader. A service or cluster that does not exist
+// is fault.Missing with the names that come near.
+func (c *Client) Service(ctx context.Context, t deploy.Target) (deploy.Service, error) {
+	out, err := c.api.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: cluster(t), Services: []string{t.Service}})
+	if _, gone := errors.AsType[*types.ClusterNotFoundException](err); gone {
+		return deploy.Service{}, c.noCluster(ctx, t)
+	}
+	if err != nil {
+		return deploy.Service{}, c.fail("ecs:DescribeServices", err)
+	}
+	if len(out.Services) > 0 {
+		return service(out.Services[0]), nil
+	}
+	for _, f := range out.Failures {
+		if reason := aws.ToString(f.Reason); reason != "MISSING" {
+			return deploy.Service{}, c.fail("ecs:DescribeServices", errors.New("describe service "+t.Service+": "+reason+" "+aws.ToString(f.Detail)))
+		}
+	}
+	return deploy.Service{}, c.noService(ctx, t)
+}
+
+func (c *Client) noService(ctx context.Context, t deploy.Target) error {
+	all, err := c.serviceNames(ctx, t)
+	hint := "set deploy.service to a service of that cluster"
+	if err == nil {
+		hint = suggest("deploy.service", t.Service, all)
+	}
+	return fault.New(fault.Missing, hint, "find service %s in cluster %s (region %s): no such service", t.Service, orDefault(t.Cluster), c.cfg.Region)
+}
+
+func (c *Client) noCluster(ctx context.Context, t deploy.Target) error {
+	hint := "set deploy.cluster to a cluster of that region"
+	var all []string
+	pages := ecs.NewListClustersPaginator(c.api, &ecs.ListClustersInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			all = nil
+			break
+		}
+		for _, arn := range page.ClusterArns {
+			all = append(all, deploy.ShortName(arn))
+		}
+	}
+	if all != nil {
+		hint = suggest("deploy.cluster", deploy.ShortName(orDefault(t.Cluster)), all)
+	}
+	return fault.New(fault.Missing, hint, "find cluster %s (region %s): no such cluster", orDefault(t.Cluster), c.cfg.Region)
+}
+
+func (c *Client) serviceNames(ctx context.Context, t deploy.Target) ([]string, error) {
+	names := []string{}
+	pages := ecs.NewListServicesPaginator(c.api, &ecs.ListServicesInput{Cluster: cluster(t), MaxResults: aws.Int32(100)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, arn := range page.ServiceArns {
+			names = append(names, deploy.ShortName(arn))
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,96 @@
+package ecs
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/fastship/fastship/deploy"
+)
+
+func service(s types.Service) deploy.Service {
+	d := deploy.Service{
+		ARN:            aws.ToString(s.ServiceArn),
+		Name:           aws.ToString(s.ServiceName),
+		Cluster:        aws.ToString(s.ClusterArn),
+		Status:         aws.ToString(s.Status),
+		TaskDefinition: aws.ToString(s.TaskDefinition),
+		Desired:        int(s.DesiredCount),
+	}
+	if s.DeploymentController != nil {
+		d.Controller = string(s.DeploymentController.Type)
+	}
+	if c := s.DeploymentConfiguration; c != nil {
+		d.Strategy = string(c.Strategy)
+		if b := c.DeploymentCircuitBreaker; b != nil && b.Enable {
+			d.Breaker, d.Rollback = true, b.Rollback
+		}
+		if a := c.Alarms; a != nil && a.Enable {
+			d.Breaker, d.Rollback = true, d.Rollback || a.Rollback
+		}
+	}
+	for _, x := range s.Deployments {
+		d.Deployments = append(d.Deployments, deploy.Deployment{
+			ID:             aws.ToString(x.Id),
+			Status:         aws.ToString(x.Status),
+			TaskDefinition: aws.ToString(x.TaskDefinition),
+			Desired:        int(x.DesiredCount),
+			Pending:        int(x.PendingCount),
+			Running:        int(x.RunningCount),
+			Failed:         int(x.FailedTasks),
+			RolloutState:   string(x.RolloutState),
+			RolloutReason:  aws.ToString(x.RolloutStateReason),
+			Created:        aws.ToTime(x.CreatedAt),
+		})
+	}
+	for _, e := range s.Events {
+		d.Events = append(d.Events, deploy.ServiceEvent{ID: aws.ToString(e.Id), Created: aws.ToTime(e.CreatedAt), Message: aws.ToString(e.Message)})
+	}
+	return d
+}
+
+func serviceDeployment(s types.ServiceDeployment, definitions map[string]string) deploy.ServiceDeployment {
+	d := deploy.ServiceDeployment{
+		ARN:     aws.ToString(s.ServiceDeploymentArn),
+		Status:  string(s.Status),
+		Reason:  aws.ToString(s.StatusReason),
+		Created: aws.ToTime(s.CreatedAt),
+	}
+	if s.TargetServiceRevision != nil {
+		d.TaskDefinition = definitions[aws.ToString(s.TargetServiceRevision.Arn)]
+	}
+	if s.Rollback != nil {
+		d.RollbackReason = aws.ToString(s.Rollback.Reason)
+	}
+	if b := s.DeploymentCircuitBreaker; b != nil {
+		d.BreakerTriggered = b.Status == types.ServiceDeploymentRollbackMonitorsStatusTriggered
+		d.BreakerThreshold = int(b.Threshold)
+	}
+	if s.Alarms != nil {
+		d.Alarms = s.Alarms.TriggeredAlarmNames
+	}
+	return d
+}
+
+func taskOf(t types.Task) deploy.Task {
+	d := deploy.Task{
+		ARN:           aws.ToString(t.TaskArn),
+		StartedBy:     aws.ToString(t.StartedBy),
+		LastStatus:    aws.ToString(t.LastStatus),
+		DesiredStatus: aws.ToString(t.DesiredStatus),
+		Health:        string(t.HealthStatus),
+		StopCode:      string(t.StopCode),
+		StoppedReason: aws.ToString(t.StoppedReason),
+		Created:       aws.ToTime(t.CreatedAt),
+		PullStarted:   aws.ToTime(t.PullStartedAt),
+		PullStopped:   aws.ToTime(t.PullStoppedAt),
+		Started:       aws.ToTime(t.StartedAt),
+		Stopped:       aws.ToTime(t.StoppedAt),
+	}
+	for _, c := range t.Containers {
+		x := deploy.Container{Name: aws.ToString(c.Name), Reason: aws.ToString(c.Reason), Health: string(c.HealthStatus)}
+		if c.ExitCode != nil {
+			x.Exit = aws.Int(int(*c.ExitCode))
+		}
+		d.Containers = append(d.Containers, x)
+	}
+	return d
+}

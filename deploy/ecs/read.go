@@ -1,0 +1,135 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/fastship/fastship/deploy"
+)
+
+// How many one Describe call takes, by the service model.
+const (
+	deploymentsPerCall = 20
+	revisionsPerCall   = 20
+	tasksPerCall       = 100
+)
+
+// ServiceDeployments implements deploy.Reader.
+func (c *Client) ServiceDeployments(ctx context.Context, t deploy.Target, arn string, since time.Time) ([]deploy.ServiceDeployment, error) {
+	arns := []string{arn}
+	if arn == "" {
+		var err error
+		if arns, err = c.listDeployments(ctx, t, since); err != nil {
+			return nil, err
+		}
+	}
+	found := []deploy.ServiceDeployment{}
+	for chunk := range slices.Chunk(arns, deploymentsPerCall) {
+		out, err := c.api.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: chunk})
+		if err != nil {
+			return nil, c.fail("ecs:DescribeServiceDeployments", err)
+		}
+		definitions, err := c.definitions(ctx, out.ServiceDeployments)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range out.ServiceDeployments {
+			found = append(found, serviceDeployment(d, definitions))
+		}
+	}
+	slices.SortStableFunc(found, func(a, b deploy.ServiceDeployment) int { return a.Created.Compare(b.Created) })
+	return found, nil
+}
+
+func (c *Client) listDeployments(ctx context.Context, t deploy.Target, since time.Time) ([]string, error) {
+	var arns []string
+	in := &ecs.ListServiceDeploymentsInput{Cluster: cluster(t), Service: &t.Service, CreatedAt: &types.CreatedAt{After: &since}}
+	for { // the SDK has no paginator for this call
+		page, err := c.api.ListServiceDeployments(ctx, in)
+		if err != nil {
+			return nil, c.fail("ecs:ListServiceDeployments", err)
+		}
+		for _, brief := range page.ServiceDeployments {
+			arns = append(arns, aws.ToString(brief.ServiceDeploymentArn))
+		}
+		if aws.ToString(page.NextToken) == "" {
+			return arns, nil
+		}
+		in.NextToken = page.NextToken
+	}
+}
+
+// definitions maps the deployments' target revisions to task definitions. A
+// caller who may not read revisions gets none, which leaves the deployments
+// to be told apart by their time.
+func (c *Client) definitions(ctx context.Context, deployments []types.ServiceDeployment) (map[string]string, error) {
+	known := map[string]string{}
+	var unknown []string
+	c.mu.Lock()
+	for _, d := range deployments {
+		if d.TargetServiceRevision == nil {
+			continue
+		}
+		arn := aws.ToString(d.TargetServiceRevision.Arn)
+		if definition, ok := c.revisions[arn]; ok {
+			known[arn] = definition
+		} else {
+			unknown = append(unknown, arn)
+		}
+	}
+	c.mu.Unlock()
+	for chunk := range slices.Chunk(unknown, revisionsPerCall) {
+		out, err := c.api.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: chunk})
+		if err != nil {
+			if err = c.fail("ecs:DescribeServiceRevisions", err); deploy.FateOf(err) == deploy.Denied {
+				return known, nil
+			}
+			return nil, err
+		}
+		c.mu.Lock()
+		for _, r := range out.ServiceRevisions {
+			c.revisions[aws.ToString(r.ServiceRevisionArn)] = aws.ToString(r.TaskDefinition)
+			known[aws.ToString(r.ServiceRevisionArn)] = aws.ToString(r.TaskDefinition)
+		}
+		c.mu.Unlock()
+	}
+	return known, nil
+}
+
+// Tasks implements deploy.Reader. ListTasks takes startedBy only alone, so
+// the service's tasks are listed and filtered here.
+func (c *Client) Tasks(ctx context.Context, t deploy.Target, startedBy string) ([]deploy.Task, error) {
+	var arns []string
+	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+		in := &ecs.ListTasksInput{Cluster: cluster(t), ServiceName: aws.String(deploy.ShortName(t.Service)), DesiredStatus: status}
+		pages := ecs.NewListTasksPaginator(c.api, in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, c.fail("ecs:ListTasks", err)
+			}
+			arns = append(arns, page.TaskArns...)
+		}
+	}
+	found := []deploy.Task{}
+	for chunk := range slices.Chunk(arns, tasksPerCall) {
+		out, err := c.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: cluster(t), Tasks: chunk})
+		if err != nil {
+			return nil, c.fail("ecs:DescribeTasks", err)
+		}
+		if len(out.Tasks) == 0 && len(out.Failures) > 0 && aws.ToString(out.Failures[0].Reason) != "MISSING" {
+			return nil, c.fail("ecs:DescribeTasks", errors.New("describe tasks: "+aws.ToString(out.Failures[0].Reason)))
+		}
+		for _, task := range out.Tasks {
+			if aws.ToString(task.StartedBy) == startedBy {
+				found = append(found, taskOf(task))
+			}
+		}
+	}
+	return found, nil
+}

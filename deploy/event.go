@@ -1,0 +1,67 @@
+package deploy
+
+import "time"
+
+// Event is something that happened in a rollout, said once: one of the types
+// below.
+type Event interface{ event() }
+
+// Registered is a new task definition revision.
+type Registered struct{ TaskDefinition string }
+
+// Began is a deployment that was started, or found going on.
+type Began struct {
+	Deployment     string // ecs-svc/…
+	TaskDefinition string
+	Found          bool // it was going on already
+}
+
+// State is a new state of the deployment, in ECS's words.
+type State struct {
+	Status string // IN_PROGRESS, ROLLBACK_IN_PROGRESS, … or COMPLETED, FAILED
+	Reason string
+}
+
+// Tasks counts the deployment's tasks by phase. Sent when a count changed.
+type Tasks struct {
+	Desired      int
+	Provisioning int
+	Pulling      int
+	Starting     int
+	Running      int // started, and without a health verdict
+	Healthy      int
+	Unhealthy    int
+	Failed       int // stopped by a fault, all since the deployment began
+}
+
+// TaskFailed is the first task that shows a cause, or shows it again.
+type TaskFailed struct {
+	Failure Failure
+	Again   bool // the same cause was seen before
+}
+
+// Said is a line of the service's event log.
+type Said struct {
+	Time     time.Time // ECS's clock
+	Message  string
+	Alarming bool // it speaks of a failure
+}
+
+// Trouble is a read that failed. The wait goes on.
+type Trouble struct {
+	Err error
+	// Without says what is done instead, when it is given up for good.
+	Without string
+}
+
+// Unverified says that success proves nothing: no task was asked for.
+type Unverified struct{}
+
+func (Registered) event() {}
+func (Began) event()      {}
+func (State) event()      {}
+func (Tasks) event()      {}
+func (TaskFailed) event() {}
+func (Said) event()       {}
+func (Trouble) event()    {}
+func (Unverified) event() {}

@@ -1,0 +1,282 @@
+package deploy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Ask is what a follower wants to see next, beside the service itself.
+type Ask struct {
+	Deployments   bool      // the service deployments,
+	DeploymentARN string    // this one, or when empty
+	Since         time.Time // those created since
+	Tasks         string    // the tasks started by this deployment; empty for none
+}
+
+// Observation is what was seen. A part that was not asked for is nil.
+type Observation struct {
+	Service        Service
+	Err            error // the service could not be read; nothing else was
+	Deployments    []ServiceDeployment
+	DeploymentsErr error
+	Tasks          []Task
+	TasksErr       error
+}
+
+// Next is a follower's answer to an observation.
+type Next struct {
+	Events []Event
+	After  time.Duration // until the next look
+	Ask    Ask
+	Result *Result // the end, when this was it
+}
+
+// Options of a follower. The zero value is for AWS itself.
+type Options struct {
+	// Timeout is the only thing that ends the wait for a rollout that neither
+	// succeeds nor fails. Default 15 minutes.
+	Timeout time.Duration
+	// PollEvery replaces the pace that AWS's request limits ask for (2–3 s in
+	// the first minute, then 5 s), for a double on the same machine.
+	PollEvery time.Duration
+	// Jitter gives numbers in [0,1) that keep many followers apart; default
+	// math/rand/v2.
+	Jitter func() float64
+}
+
+const (
+	defaultTimeout = 15 * time.Minute
+	// settle is how long two reads may contradict each other before the
+	// contradiction is taken for the truth.
+	settle = 20 * time.Second
+	// clocks is how far apart ECS stamps a deployment in a service's list and
+	// its service deployment.
+	clocks = time.Second
+)
+
+// Follower watches one deployment until its outcome is certain. It is a pure
+// state machine: it reads no clock and calls nobody.
+type Follower struct {
+	begun     Begun
+	essential map[string]bool
+	opt       Options
+	start     time.Time // by the caller's clock, like every now below
+
+	looks     int
+	deployed  *ServiceDeployment // ours, once found
+	noReads   bool               // service deployments cannot be read: judge by the service alone
+	noTasks   bool               // tasks cannot be read
+	state     string             // the last one told
+	service   Service            // the last one seen
+	failed    bool               // ECS has called our deployment failed
+	cause     string             // ECS's own words for it
+	since     map[string]time.Time
+	said      map[string]bool // events of the service's log told
+	counts    Tasks           // the last ones told
+	failures  failures
+	troubled  map[string]bool // calls in a row of failures
+	trouble   bool            // something hints at stopped tasks: look at them
+	lastLook  time.Time       // at the tasks
+	ending    *Result         // certain, but its tasks have not been looked at
+	endLooks  int
+	lastCount [3]int
+}
+
+// NewFollower follows what Apply began, from now on.
+func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.Time) *Follower {
+	if opt.Timeout == 0 {
+		opt.Timeout = defaultTimeout
+	}
+	if opt.Jitter == nil {
+		opt.Jitter = rand.Float64
+	}
+	return &Follower{
+		begun: begun, essential: essential, opt: opt, start: now,
+		since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{},
+		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
+	}
+}
+
+// Deadline is when the wait ends.
+func (f *Follower) Deadline() time.Time { return f.start.Add(f.opt.Timeout) }
+
+// Begin says what to look at first, and when.
+func (f *Follower) Begin() Next {
+	return Next{After: f.pace(f.start), Ask: f.ask()}
+}
+
+// Observe takes what was seen at now and says what happened, what to look at
+// next, and, in the end, how it ended.
+func (f *Follower) Observe(now time.Time, o Observation) Next {
+	f.looks++
+	var events []Event
+	emit := func(e Event) { events = append(events, e) }
+	f.trouble = false
+	if f.readable("ecs:DescribeServices", o.Err, emit) && o.Err == nil {
+		f.service = o.Service
+		f.listen(o.Service.Events, emit)
+		f.absorbDeployments(o, emit)
+		f.absorbTasks(now, o, emit)
+		f.tell(emit)
+	}
+	result := f.end(now, o)
+	if result != nil {
+		if result.Outcome == Succeeded && f.service.Desired == 0 {
+			emit(Unverified{})
+		}
+		return Next{Events: events, Result: result}
+	}
+	next := Next{Events: events, After: f.pace(now), Ask: f.ask()}
+	if f.ending != nil {
+		next.After = min(next.After, time.Second)
+	}
+	next.After = max(0, min(next.After, f.Deadline().Sub(now)))
+	return next
+}
+
+// end decides whether now is the end. A failure that is certain but shows no
+// task yet gets two more looks at the stopped tasks, which ECS lists with a
+// delay: the cause is worth a second.
+func (f *Follower) end(now time.Time, o Observation) *Result {
+	if f.ending == nil && o.Err == nil {
+		f.ending = f.judge(now)
+	}
+	if f.ending == nil {
+		if now.Before(f.Deadline()) {
+			return nil
+		}
+		return f.timedOut()
+	}
+	r := f.ending
+	if r.Outcome == Succeeded {
+		return r
+	}
+	if f.endLooks++; r.Cause == "" && f.failures.first == nil && !f.noTasks && f.endLooks < 3 && now.Before(f.Deadline()) {
+		return nil
+	}
+	f.explain(r)
+	return r
+}
+
+// explain fills in the cause: the earliest distinct failure of a task, then
+// alarms, ECS's reasons, and the service's own log.
+func (f *Follower) explain(r *Result) {
+	switch {
+	case r.Cause != "":
+	case f.failures.first != nil:
+		failure := *f.failures.first
+		r.Failure, r.Cause = &failure, failure.String()
+	default:
+		r.Cause = f.wordsOfECS()
+	}
+}
+
+func (f *Follower) wordsOfECS() string {
+	if f.deployed != nil && len(f.deployed.Alarms) > 0 {
+		return "alarm " + strings.Join(f.deployed.Alarms, ", ") + " went off"
+	}
+	generic := strings.Contains(strings.ToLower(f.cause), "circuit breaker")
+	if f.cause == "" || generic { // which says that it failed, not why
+		for _, e := range f.service.Events { // newest first
+			if strings.Contains(e.Message, "unable to") && !e.Created.Before(f.begun.Created) {
+				return oneLine(e.Message)
+			}
+		}
+	}
+	if f.cause == "" {
+		return "ECS gives no reason"
+	}
+	return f.cause
+}
+
+func (f *Follower) timedOut() *Result {
+	r := &Result{Outcome: TimedOut}
+	r.Detail = "ECS goes on with the rollout: nothing was stopped"
+	if f.failed {
+		r.Detail = "ECS goes on rolling back"
+	}
+	f.explainTimeout(r)
+	return r
+}
+
+func (f *Follower) explainTimeout(r *Result) {
+	what := "the service could not be read"
+	if d, ok := f.ours(); ok {
+		what = fmt.Sprintf("%d of %d tasks run", d.Running, d.Desired)
+		if d.whole() && len(f.service.Deployments) > 1 {
+			what += " and old ones have not gone"
+		}
+	} else if f.service.Name != "" {
+		what = "the service shows no deployment of " + ShortName(f.begun.TaskDefinition)
+	}
+	r.Cause = fmt.Sprintf("after %s %s", f.opt.Timeout, what)
+	if f.failures.first != nil {
+		failure := *f.failures.first
+		r.Failure = &failure
+		r.Cause = failure.String() + "; " + r.Cause
+		return
+	}
+	for _, e := range f.service.Events {
+		if strings.Contains(e.Message, "unable to") && !e.Created.Before(f.begun.Created) {
+			r.Cause += ": " + oneLine(e.Message)
+			return
+		}
+	}
+}
+
+// ours is our entry in the service's list, whatever its place there.
+func (f *Follower) ours() (Deployment, bool) {
+	i := slices.IndexFunc(f.service.Deployments, func(d Deployment) bool { return d.ID == f.begun.ID })
+	if i < 0 {
+		return Deployment{}, false
+	}
+	return f.service.Deployments[i], true
+}
+
+// held reports whether what name stands for has been so for at least d, and
+// remembers when it began.
+func (f *Follower) held(now time.Time, name string, d time.Duration) bool {
+	if f.since[name].IsZero() {
+		f.since[name] = now
+	}
+	return now.Sub(f.since[name]) >= d
+}
+
+// pace is the time to the next look: AWS refills 20 DescribeServices a second
+// for the whole account.
+func (f *Follower) pace(now time.Time) time.Duration {
+	if f.opt.PollEvery > 0 {
+		return f.opt.PollEvery
+	}
+	jitter := time.Duration(f.opt.Jitter() * float64(time.Second))
+	if now.Sub(f.start) < time.Minute {
+		return 2*time.Second + jitter
+	}
+	return 4500*time.Millisecond + jitter
+}
+
+// ask chooses the next look: the service always, the rest when it may tell
+// something new.
+func (f *Follower) ask() Ask {
+	var a Ask
+	ours, seen := f.ours()
+	primary, _ := f.service.Primary()
+	sweep := f.looks%5 == 0
+	quiet := seen && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS"
+	if !f.noReads && (f.deployed == nil || !quiet || sweep) {
+		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
+		if f.deployed != nil {
+			a.DeploymentARN = f.deployed.ARN
+		}
+	}
+	counts := [3]int{ours.Pending, ours.Running, ours.Failed}
+	changed := counts != f.lastCount
+	f.lastCount = counts
+	if !f.noTasks && (f.trouble || changed || f.ending != nil || sweep && !ours.whole()) {
+		a.Tasks = f.begun.ID
+	}
+	return a
+}

@@ -1,0 +1,178 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/fastship/fastship/internal/fault"
+)
+
+// Action is what a plan does to the service.
+type Action int
+
+// The actions.
+const (
+	Nothing Action = iota // it runs already, steadily
+	Await                 // it is being rolled out already: only follow
+	Update                // one UpdateService, then follow
+)
+
+// Plan is the ordered steps from what is to what should be.
+type Plan struct {
+	Target    Target
+	Action    Action
+	Container string
+	Image     string          // empty or without a digest while it is unknown
+	Before    Service         // as it was read
+	Current   TaskDefinition  // what the service runs
+	Existing  string          // ARN of the revision to run; empty when one is registered first
+	Register  json.RawMessage // body of RegisterTaskDefinition; nil when nothing has to be registered
+	Force     bool            // start a deployment though the definition is the same
+	Essential map[string]bool // the containers that the task cannot live without
+	OldImage  string
+}
+
+// Prepare reads what is and plans the way to target running image in
+// container. An empty image is one that nobody knows yet.
+func Prepare(ctx context.Context, api Reader, target Target, container, repository, image string) (Plan, error) {
+	service, err := api.Service(ctx, target)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := Deployable(service); err != nil {
+		return Plan{}, err
+	}
+	current, err := api.TaskDefinition(ctx, service.TaskDefinition)
+	if err != nil {
+		return Plan{}, err
+	}
+	containers, err := current.Containers()
+	if err != nil {
+		return Plan{}, err
+	}
+	if repository == "" {
+		repository = Repository(image)
+	}
+	p := Plan{Target: target, Action: Update, Image: image, Before: service, Current: current, Essential: map[string]bool{}}
+	if p.Container, err = ChooseContainer(containers, container, repository); err != nil {
+		return Plan{}, err
+	}
+	for _, c := range containers {
+		p.Essential[c.Name] = c.IsEssential()
+		if c.Name == p.Container {
+			p.OldImage = c.Image
+		}
+	}
+	if !known(image) {
+		return p, nil
+	}
+	return p, p.choose(ctx, api)
+}
+
+// known tells an image that a plan can be exact about.
+func known(image string) bool { return image != "" && !strings.HasSuffix(image, "@") }
+
+// choose decides which revision is to run and by which action. A revision
+// that an earlier, failed rollout registered is used again when it is the
+// family's latest.
+func (p *Plan) choose(ctx context.Context, api Reader) error {
+	if p.OldImage == p.Image {
+		p.Existing = p.Current.ARN
+		p.Action, p.Force = sameRevision(p.Before)
+		return nil
+	}
+	wanted, err := CloneTaskDefinition(p.Current.Raw, p.Container, p.Image)
+	if err != nil {
+		return fmt.Errorf("clone task definition %s: %w", ShortName(p.Current.ARN), err)
+	}
+	latest, err := api.TaskDefinition(ctx, p.Current.Family())
+	if err != nil {
+		return err
+	}
+	if latest.ARN != p.Current.ARN && sameDefinition(latest.Raw, wanted, p.Container, p.Image) {
+		p.Existing = latest.ARN
+		return nil
+	}
+	p.Register = wanted
+	return nil
+}
+
+// sameDefinition reports whether a described revision is what registering
+// wanted would give.
+func sameDefinition(described, wanted json.RawMessage, container, image string) bool {
+	clone, err := CloneTaskDefinition(described, container, imageOf(described, container))
+	return err == nil && imageOf(described, container) == image && sameJSON(clone, wanted)
+}
+
+func imageOf(raw json.RawMessage, container string) string {
+	containers, _ := TaskDefinition{Raw: raw}.Containers() // unreadable: no image
+	for _, c := range containers {
+		if c.Name == container {
+			return c.Image
+		}
+	}
+	return ""
+}
+
+// sameRevision decides what is left to do when the service already has the
+// wanted definition.
+func sameRevision(s Service) (a Action, force bool) {
+	primary, ok := s.Primary()
+	switch {
+	case !ok || primary.RolloutState == "FAILED":
+		return Update, true // ECS has given that deployment up
+	case primary.RolloutState != "IN_PROGRESS" && primary.whole() && len(s.Deployments) == 1:
+		return Nothing, false
+	}
+	return Await, false
+}
+
+// Deployable refuses the services that fastship cannot roll out.
+func Deployable(s Service) error {
+	if s.Status != "ACTIVE" {
+		return fault.New(fault.Missing, "create the service again, or correct deploy.service", "service %s is %s, not ACTIVE", s.Name, s.Status)
+	}
+	switch s.Controller {
+	case "", "ECS":
+	case "CODE_DEPLOY":
+		return fault.New(fault.BadInput, "deploy it with CodeDeploy, or set the service's deployment controller to ECS",
+			"service %s is deployed by CodeDeploy, which fastship does not drive", s.Name)
+	default:
+		return fault.New(fault.BadInput, "deploy it with the tool that owns its task sets",
+			"service %s has the deployment controller %s, which fastship cannot drive", s.Name, s.Controller)
+	}
+	if s.Strategy != "" && s.Strategy != "ROLLING" {
+		return fault.New(fault.BadInput, "set the service's deployment strategy to ROLLING", "service %s has the deployment strategy %s; fastship follows rolling deployments only", s.Name, s.Strategy)
+	}
+	return nil
+}
+
+// Lines say the plan to a person, one step a line.
+func (p Plan) Lines() []string {
+	service, current := p.Before.Name, ShortName(p.Current.ARN)
+	if !known(p.Image) {
+		return []string{
+			fmt.Sprintf("register a revision of %s with the new image in container %s (now %s)", current, p.Container, p.OldImage),
+			fmt.Sprintf("update service %s from %s to it, and follow the rollout of %d tasks", service, current, p.Before.Desired),
+		}
+	}
+	var lines []string
+	if p.Register != nil {
+		lines = append(lines, fmt.Sprintf("register a revision of %s: container %s from %s to %s", current, p.Container, p.OldImage, p.Image))
+	}
+	switch {
+	case p.Action == Nothing:
+		return []string{fmt.Sprintf("nothing: service %s runs %s with this image already", service, current)}
+	case p.Action == Await:
+		return []string{fmt.Sprintf("follow the rollout of %s that is going on in service %s", current, service)}
+	case p.Force:
+		lines = append(lines, fmt.Sprintf("update service %s: start %s again, whose last rollout failed", service, current))
+	case p.Register != nil:
+		lines = append(lines, fmt.Sprintf("update service %s from %s to the new revision", service, current))
+	default:
+		lines = append(lines, fmt.Sprintf("update service %s from %s to %s, which is registered already", service, current, ShortName(p.Existing)))
+	}
+	return append(lines, fmt.Sprintf("follow the rollout of %d tasks", p.Before.Desired))
+}

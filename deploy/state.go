@@ -1,0 +1,145 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Target names a service: names or ARNs, as ECS takes them.
+type Target struct {
+	Cluster string
+	Service string
+}
+
+// Reader reads from ECS. Its errors are *CallError where ECS or the way to it
+// is at fault, and of class fault.Missing or fault.BadInput where the user
+// has to act: credentials, a service that does not exist.
+type Reader interface {
+	// Service reads the target.
+	Service(ctx context.Context, t Target) (Service, error)
+	// TaskDefinition reads a revision by ARN, or a family's latest by name.
+	TaskDefinition(ctx context.Context, name string) (TaskDefinition, error)
+	// ServiceDeployments reads the one with this ARN or, when arn is empty,
+	// those created at since or later, oldest first.
+	ServiceDeployments(ctx context.Context, t Target, arn string, since time.Time) ([]ServiceDeployment, error)
+	// Tasks reads the tasks that the deployment with this id started, those
+	// that stopped within the last hour or so included.
+	Tasks(ctx context.Context, t Target, startedBy string) ([]Task, error)
+}
+
+// Writer changes ECS. Each call sends one request and never repeats it:
+// neither of the two has a client token, so only the caller, who can read
+// back, may decide to send it again. Errors are those of Reader.
+type Writer interface {
+	// Register registers a definition, given as RegisterTaskDefinition's
+	// body, and returns the new revision's ARN.
+	Register(ctx context.Context, definition json.RawMessage) (string, error)
+	// Update makes the service run a revision and returns the service as
+	// ECS answered. force starts a deployment even without a change.
+	Update(ctx context.Context, t Target, taskDefinition string, force bool) (Service, error)
+}
+
+// API is both.
+type API interface {
+	Reader
+	Writer
+}
+
+// Service is a service as DescribeServices shows it.
+type Service struct {
+	ARN            string
+	Name           string
+	Cluster        string // ARN
+	Status         string // ACTIVE, DRAINING, INACTIVE
+	Controller     string // ECS, CODE_DEPLOY, EXTERNAL; empty means ECS
+	Strategy       string // ROLLING, BLUE_GREEN, …; empty means ROLLING
+	Breaker        bool   // the deployment circuit breaker or an alarm can fail a deployment
+	Rollback       bool   // and then ECS rolls back
+	TaskDefinition string // ARN
+	Desired        int
+	Deployments    []Deployment
+	Events         []ServiceEvent
+}
+
+// Primary is the deployment that the service is moving to or has reached.
+func (s Service) Primary() (Deployment, bool) {
+	for _, d := range s.Deployments {
+		if d.Status == "PRIMARY" {
+			return d, true
+		}
+	}
+	return Deployment{}, false
+}
+
+// Deployment is one entry of a service's list.
+type Deployment struct {
+	ID             string // ecs-svc/…
+	Status         string // PRIMARY, ACTIVE, INACTIVE
+	TaskDefinition string // ARN
+	Desired        int
+	Pending        int
+	Running        int
+	Failed         int    // goes back to 0 once a task runs
+	RolloutState   string // IN_PROGRESS, COMPLETED, FAILED
+	RolloutReason  string
+	Created        time.Time // ECS's clock
+}
+
+// whole reports whether the deployment runs what it should.
+func (d Deployment) whole() bool { return d.Running == d.Desired && d.Pending == 0 }
+
+// ServiceEvent is a line of the service's event log, of which ECS keeps 100.
+type ServiceEvent struct {
+	ID      string
+	Created time.Time
+	Message string
+}
+
+// ServiceDeployment is what DescribeServiceDeployments shows.
+type ServiceDeployment struct {
+	ARN              string
+	Status           string // PENDING … ROLLBACK_FAILED
+	Reason           string
+	TaskDefinition   string // ARN of the target revision's; empty when it cannot be read
+	Created          time.Time
+	RollbackReason   string
+	BreakerTriggered bool
+	BreakerThreshold int // 0 while unknown
+	Alarms           []string
+}
+
+// Task is what DescribeTasks shows. Times are zero until they come.
+type Task struct {
+	ARN           string
+	StartedBy     string
+	LastStatus    string // PROVISIONING … STOPPED
+	DesiredStatus string // RUNNING, STOPPED
+	Health        string // HEALTHY, UNHEALTHY, UNKNOWN
+	StopCode      string
+	StoppedReason string
+	Created       time.Time
+	PullStarted   time.Time
+	PullStopped   time.Time
+	Started       time.Time
+	Stopped       time.Time
+	Containers    []Container
+}
+
+// ID is the last part of the task's ARN.
+func (t Task) ID() string { return afterSlash(t.ARN) }
+
+// Container is one container of a task.
+type Container struct {
+	Name   string
+	Exit   *int // nil while it runs or if it never started
+	Reason string
+	Health string
+}
+
+// ShortName is what people call an ARN: "web:7" for a task definition,
+// "web" for a service.
+func ShortName(arn string) string { return afterSlash(arn) }
+
+func afterSlash(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

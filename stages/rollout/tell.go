@@ -1,0 +1,80 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/runner"
+)
+
+// tell says one of deploy's events in the runner's words. Lines of the
+// service's log are passed on when they speak of a failure: the others repeat
+// what is said already.
+func tell(emit func(runner.Body), e deploy.Event) {
+	note := func(format string, args ...any) { emit(runner.Note{Text: fmt.Sprintf(format, args...)}) }
+	warn := func(format string, args ...any) { emit(runner.Warning{Text: fmt.Sprintf(format, args...)}) }
+	switch e := e.(type) {
+	case deploy.Registered:
+		note("registered %s", deploy.ShortName(e.TaskDefinition))
+	case deploy.Began:
+		if e.Found {
+			note("deployment %s of %s is going on already", e.Deployment, deploy.ShortName(e.TaskDefinition))
+			return
+		}
+		note("started deployment %s of %s", e.Deployment, deploy.ShortName(e.TaskDefinition))
+	case deploy.State:
+		note("deployment %s", stateWords(e))
+	case deploy.Tasks:
+		note("tasks: %s", taskWords(e))
+	case deploy.TaskFailed:
+		if !e.Again { // the count of failed tasks tells the rest
+			warn("%s", e.Failure)
+		}
+	case deploy.Said:
+		if e.Alarming {
+			note("ECS: %s", e.Message)
+		}
+	case deploy.Trouble:
+		if e.Without != "" {
+			warn("%v; %s", e.Err, e.Without)
+			return
+		}
+		warn("%v; still waiting", e.Err)
+	case deploy.Unverified:
+		warn("the service's desired count is 0: no task was started, so nothing was verified")
+	}
+}
+
+// stateWords turns ROLLBACK_IN_PROGRESS into "rollback in progress".
+func stateWords(s deploy.State) string {
+	words := strings.ToLower(strings.ReplaceAll(s.Status, "_", " "))
+	if s.Reason != "" {
+		words += ": " + s.Reason
+	}
+	return words
+}
+
+func taskWords(t deploy.Tasks) string {
+	var words []string
+	for _, phase := range []struct {
+		count int
+		name  string
+	}{
+		{t.Provisioning, "provisioning"},
+		{t.Pulling, "pulling"},
+		{t.Starting, "starting"},
+		{t.Running, "running"},
+		{t.Healthy, "healthy"},
+		{t.Unhealthy, "unhealthy"},
+		{t.Failed, "failed"},
+	} {
+		if phase.count > 0 {
+			words = append(words, fmt.Sprintf("%d %s", phase.count, phase.name))
+		}
+	}
+	if len(words) == 0 {
+		words = []string{"none yet"}
+	}
+	return fmt.Sprintf("%s (%d wanted)", strings.Join(words, ", "), t.Desired)
+}
