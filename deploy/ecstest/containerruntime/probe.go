@@ -1,0 +1,174 @@
+package containerruntime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fastship/fastship/deploy/ecstest"
+	"github.com/fastship/fastship/internal/container"
+)
+
+// Probe says how a task's target is judged: GET / on its port, any status
+// below 500 being an answer of an application that is up. The zero value
+// stands for the defaults.
+type Probe struct {
+	Interval time.Duration // between two tries; default 50 ms
+	Timeout  time.Duration // of one try; default 2 s
+	Start    time.Duration // how long a task may take until its first answer; default 60 s
+	Failing  time.Duration // how long answers may go on being bad; default 3 s
+}
+
+func (p Probe) withDefaults() Probe {
+	or := func(d *time.Duration, otherwise time.Duration) {
+		if *d == 0 {
+			*d = otherwise
+		}
+	}
+	or(&p.Interval, 50*time.Millisecond)
+	or(&p.Timeout, 2*time.Second)
+	or(&p.Start, time.Minute)
+	or(&p.Failing, 3*time.Second)
+	return p
+}
+
+// steadyInterval is the interval once the target is known to be healthy.
+const steadyInterval = time.Second
+
+// target judges one container's port and tells of changes.
+type target struct {
+	container *container.Container
+	forward   *forwarder
+	wanted    int  // the port asked for; 0: any
+	anyPort   bool // take another port than the wanted one
+	probe     Probe
+	judged    bool // GET / counts; else only Listening is told
+	report    func(ecstest.TaskEvent)
+}
+
+// watch runs until ctx ends, which is the end of the container.
+func (t *target) watch(ctx context.Context) {
+	client := &http.Client{
+		Timeout: t.probe.Timeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return t.container.Dial(ctx, int(t.forward.port.Load()))
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	start := time.Now()
+	var badSince time.Time // of the current row of bad answers; zero: none
+	healthy, told := false, false
+	for wait := t.probe.Interval; ; {
+		reason, answered := t.try(ctx, client)
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case reason == "":
+			badSince = time.Time{}
+			if !healthy || !told {
+				healthy, told = true, true
+				t.report(ecstest.Health{Healthy: true})
+			}
+		case badSince.IsZero() && (answered || healthy):
+			badSince = time.Now()
+		}
+		late := !answered && !healthy && time.Since(start) >= t.probe.Start
+		failing := !badSince.IsZero() && time.Since(badSince) >= t.probe.Failing
+		if reason != "" && (late || failing) && (healthy || !told) {
+			healthy, told = false, true
+			t.report(ecstest.Health{Reason: reason})
+		}
+		if wait = t.probe.Interval; healthy && badSince.IsZero() {
+			wait = max(wait, steadyInterval)
+		}
+		if !sleep(ctx, wait) || told && !t.judged {
+			return
+		}
+	}
+}
+
+// try asks once. The reason is empty for a good answer, else in ELB's words;
+// answered says that the application did answer or was there to.
+func (t *target) try(ctx context.Context, client *http.Client) (reason string, answered bool) {
+	port, why := t.port(ctx)
+	if port == 0 {
+		return why, false
+	}
+	if t.forward.port.Swap(int64(port)) == 0 {
+		t.report(ecstest.Listening{Address: t.forward.address()})
+	}
+	if !t.judged {
+		return "", true
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.forward.address()+"/", nil)
+	if err != nil {
+		return err.Error(), false
+	}
+	request.Header.Set("User-Agent", "fastship-health-check")
+	response, err := client.Do(request)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		return "Request timed out", true
+	case err != nil:
+		return "Health checks failed", true
+	}
+	response.Body.Close()
+	if response.StatusCode >= http.StatusInternalServerError {
+		return fmt.Sprintf("Health checks failed with these codes: [%d]", response.StatusCode), true
+	}
+	return "", true
+}
+
+// port finds the port to ask: the wanted one, or, where any will do and that
+// one is not there, 8080 or the lowest that is open to others.
+func (t *target) port(ctx context.Context) (port int, why string) {
+	all, err := t.container.Listening(ctx)
+	if err != nil {
+		return 0, err.Error()
+	}
+	var open []int
+	var local []string
+	for _, l := range all {
+		if l.Loopback {
+			local = append(local, fmt.Sprintf("127.0.0.1:%d", l.Port))
+		} else {
+			open = append(open, l.Port)
+		}
+	}
+	switch {
+	case slices.Contains(open, t.wanted):
+		return t.wanted, ""
+	case len(open) > 0 && (t.anyPort || t.wanted == 0):
+		if slices.Contains(open, 8080) {
+			return 8080, ""
+		}
+		return open[0], ""
+	case len(open) > 0:
+		return 0, fmt.Sprintf("Health checks failed: nothing listens on port %d, but on %s", t.wanted, strings.Trim(fmt.Sprint(open), "[]"))
+	case len(local) > 0:
+		return 0, "Health checks failed: the application listens on " + strings.Join(local, ", ") + " only, where no load balancer reaches it"
+	}
+	return 0, "Health checks failed: nothing listens on a TCP port"
+}
+
+// sleep waits, and tells whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
