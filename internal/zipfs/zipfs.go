@@ -6,6 +6,7 @@ package zipfs
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ var ErrFormat = errors.New("not a valid zip archive")
 // goroutines at once.
 type Archive struct {
 	file   *os.File
+	zip    *zip.Reader
+	raw    io.ReaderAt
 	info   fs.FileInfo
 	files  []*zip.File
 	byName map[string]*zip.File
@@ -59,7 +62,7 @@ func New(r io.ReaderAt, size int64) (*Archive, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are judged below
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	a := &Archive{files: make([]*zip.File, 0, len(z.File)), byName: make(map[string]*zip.File, len(z.File))}
+	a := &Archive{zip: z, raw: r, files: make([]*zip.File, 0, len(z.File)), byName: make(map[string]*zip.File, len(z.File))}
 	left := uint64(size)
 	for _, f := range z.File {
 		if err := check(f); err != nil {
@@ -119,6 +122,34 @@ func (a *Archive) Modified() time.Time {
 
 // Files lists the entries in the order of the central directory.
 func (a *Archive) Files() []*zip.File { return a.files }
+
+// Reader is the archive as the standard library sees it.
+func (a *Archive) Reader() *zip.Reader { return a.zip }
+
+// Nested opens an archive that is an entry of this one: where it lies when it
+// is stored, else inflated into memory, at most limit bytes of it.
+func (a *Archive) Nested(f *zip.File, limit int64) (*zip.Reader, error) {
+	if f.Method == zip.Store {
+		offset, err := f.DataOffset()
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", f.Name, err)
+		}
+		z, err := zip.NewReader(io.NewSectionReader(a.raw, offset, int64(f.UncompressedSize64)), int64(f.UncompressedSize64))
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", f.Name, err)
+		}
+		return z, nil
+	}
+	b, err := Read(f, limit)
+	if err != nil {
+		return nil, err
+	}
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.Name, err)
+	}
+	return z, nil
+}
 
 // Lookup returns an entry by its whole name, or nil.
 func (a *Archive) Lookup(name string) *zip.File { return a.byName[name] }

@@ -3,17 +3,38 @@
 package image
 
 import (
+	"context"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
 )
 
 // Config is what the image section of fastship.yaml says to this stage.
 type Config struct {
-	Base    string   `yaml:"base"`    // jlink, or an image reference
+	// Base is jlink (the default): a Java runtime linked from the JDK at
+	// hand; else a reference of an image that has Java (host/name:tag or
+	// host/name@digest), or oci:DIR, an OCI layout on this machine.
+	Base    string   `yaml:"base"`
 	Modules []string `yaml:"modules"` // modules that jdeps cannot see, added to the jlink base
 	JVM     []string `yaml:"jvm"`     // JVM flags of the entrypoint
 	Layout  string   `yaml:"-"`       // the OCI layout's folder, absolute: .fastship/image
+	// Insecure allows plain http to the base's registry when it is not on
+	// this machine.
+	Insecure bool `yaml:"-"`
+}
+
+// Deps is what the stage is lent.
+type Deps struct {
+	Cache *cache.Cache
+	// JDK finds, by reading only, the home of the JDK that In will name, so
+	// that Check can tell whether it links. Nil leaves that to Run.
+	JDK func(context.Context) (home string, err error)
+	// Keychain finds the credentials of the base's registry; nil means the
+	// Docker configuration and its helpers.
+	Keychain authn.Keychain
 }
 
 // In is what an image is made of.
@@ -36,6 +57,6 @@ type Out struct {
 	Size     int64               `json:"size"`     // bytes: manifest, config and layers
 	Layers   []runner.Descriptor `json:"layers"`   // bottom first; Name is the layer's role: base, dependencies, …
 	Platform string              `json:"platform"` // linux/amd64
-	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, shaded, plain
+	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, shaded, thin, plain
 	Base     string              `json:"base"`     // jlink and its JDK, or the pinned base reference
 }

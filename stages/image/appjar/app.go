@@ -71,6 +71,8 @@ type Library struct {
 	Digest cache.Digest // of the jar's bytes
 	// Open starts its bytes.
 	Open func() (io.ReadCloser, error)
+	// Archive opens it to look inside.
+	Archive func() (*zip.Reader, io.Closer, error)
 }
 
 // Open reads the jar at path, tells its kind and hashes its libraries.
@@ -111,6 +113,9 @@ func openError(path string, err error) error {
 
 // Close closes the jar's file.
 func (a *App) Close() error { return a.archive.Close() }
+
+// Archive is the jar as it was packed, to look inside; it lives until Close.
+func (a *App) Archive() *zip.Reader { return a.archive.Reader() }
 
 // hash fills the libraries' digests, as many at once as there are processors.
 func (a *App) hash(ctx context.Context) error {

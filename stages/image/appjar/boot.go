@@ -137,6 +137,9 @@ func (a *App) bootLibraries(m manifest, lib string) ([]string, error) {
 // compressed themselves, so one that grows more than tenfold is no jar.
 const maxNested = 10
 
+// maxInMemory bounds a compressed nested jar that is looked into.
+const maxInMemory = 256 << 20
+
 func (a *App) addNested(names []string, lib string) error {
 	for _, n := range names {
 		f := a.archive.Lookup(n)
@@ -146,6 +149,10 @@ func (a *App) addNested(names []string, lib string) error {
 		a.Libraries = append(a.Libraries, Library{
 			Name: strings.TrimPrefix(n, lib), Layer: layerOf(a.index, n),
 			Size: int64(f.UncompressedSize64), Open: nested(f),
+			Archive: func() (*zip.Reader, io.Closer, error) {
+				z, err := a.archive.Nested(f, maxInMemory)
+				return z, io.NopCloser(nil), err
+			},
 		})
 	}
 	return nil

@@ -91,6 +91,13 @@ func (a *App) readClassPath(m manifest, dir string) error {
 		a.Libraries = append(a.Libraries, Library{
 			Name: name, Size: info.Size(),
 			Open: func() (io.ReadCloser, error) { return os.Open(file) },
+			Archive: func() (*zip.Reader, io.Closer, error) {
+				z, err := zip.OpenReader(file)
+				if err != nil {
+					return nil, nil, err
+				}
+				return &z.Reader, z, nil
+			},
 		})
 	}
 	if len(missing) > 0 {

@@ -98,8 +98,12 @@ func writeEntry(w *tar.Writer, f File) error {
 	if n < f.Size {
 		return fmt.Errorf("%d bytes instead of %d: changed while it was read", n, f.Size)
 	}
-	if extra, _ := io.CopyN(io.Discard, r, 1); extra > 0 {
+	extra, err := io.CopyN(io.Discard, r, 1)
+	if extra > 0 {
 		return fmt.Errorf("more than %d bytes: changed while it was read", f.Size)
+	}
+	if err != io.EOF {
+		return err
 	}
 	return nil
 }

@@ -1,0 +1,135 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/internal/oci"
+)
+
+// assemble writes config and manifest of the image and its layout.
+func (s *Step) assemble(ctx context.Context, in In, app *appjar.App, b base, layers []oci.Layer) (Out, error) {
+	labels := annotations(in, b)
+	config, err := json.Marshal(configFile(s.config, in, b, layers, labels))
+	if err != nil {
+		return Out{}, fmt.Errorf("write the image's config: %w", err)
+	}
+	all := slices.Concat(b.layers, layers)
+	configBlob, err := s.keep(ctx, "config", oci.MediaTypeConfig, config)
+	if err != nil {
+		return Out{}, err
+	}
+	manifest, err := json.Marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: descriptor(configBlob), Layers: descriptors(all), Annotations: labels,
+	})
+	if err != nil {
+		return Out{}, fmt.Errorf("write the image's manifest: %w", err)
+	}
+	manifestBlob, err := s.keep(ctx, "manifest", oci.MediaTypeManifest, manifest)
+	if err != nil {
+		return Out{}, err
+	}
+	out := Out{
+		Layout: s.config.Layout, Digest: string(manifestBlob.Digest), Size: manifestBlob.Size + configBlob.Size,
+		Platform: platformName(b.platform), Kind: app.Kind, Base: b.name,
+	}
+	for _, l := range all {
+		out.Layers = append(out.Layers, l.Descriptor)
+		out.Size += l.Descriptor.Size
+	}
+	entry := oci.Entry{
+		Manifest: manifestBlob, OS: b.platform.OS, Architecture: b.platform.Architecture, Variant: b.platform.Variant,
+	}
+	return out, oci.WriteLayout(ctx, s.deps.Cache.Blobs, s.config.Layout, entry, append(out.Layers[:len(out.Layers):len(out.Layers)], configBlob))
+}
+
+// keep puts a small piece of the image into the cache.
+func (s *Step) keep(ctx context.Context, name, mediaType string, content []byte) (cache.Descriptor, error) {
+	d := cache.Descriptor{Name: name, MediaType: mediaType, Digest: cache.Sum(content), Size: int64(len(content))}
+	if err := s.deps.Cache.Blobs.Put(ctx, d.Digest, d.Size, bytes.NewReader(content)); err != nil {
+		return d, fmt.Errorf("write the image's %s: %w", name, err)
+	}
+	return d, nil
+}
+
+func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]string) v1.ConfigFile {
+	config := b.config
+	config.User = userOf(b.config.User)
+	config.WorkingDir = "/" + home
+	config.Entrypoint = entrypoint(b.java, c.JVM)
+	config.Cmd = nil
+	config.Labels = maps.Clone(b.config.Labels)
+	if config.Labels == nil {
+		config.Labels = map[string]string{}
+	}
+	maps.Copy(config.Labels, labels)
+	created := v1.Time{Time: createdAt(in)}
+	f := v1.ConfigFile{
+		Architecture: b.platform.Architecture, OS: b.platform.OS, Variant: b.platform.Variant, OSVersion: b.platform.OSVersion,
+		Created: created, Config: config, RootFS: v1.RootFS{Type: "layers"}, History: slices.Clone(b.history),
+	}
+	for _, l := range b.layers {
+		f.RootFS.DiffIDs = append(f.RootFS.DiffIDs, hashOf(l.DiffID))
+	}
+	for _, l := range layers {
+		f.RootFS.DiffIDs = append(f.RootFS.DiffIDs, hashOf(l.DiffID))
+		f.History = append(f.History, v1.History{Created: created, CreatedBy: "fastship", Comment: l.Descriptor.Name})
+	}
+	return f
+}
+
+// entrypoint starts the jar itself: only so does the JVM read all of its
+// manifest (Class-Path, Add-Opens, Launcher-Agent-Class). There are no flags
+// but the user's, because a flag here cannot be replaced by JAVA_TOOL_OPTIONS
+// at run time.
+func entrypoint(java string, flags []string) []string {
+	return slices.Concat([]string{java}, flags, []string{"-jar", "/" + home + "/app.jar"})
+}
+
+func createdAt(in In) time.Time {
+	if in.Created.IsZero() {
+		return time.Unix(0, 0).UTC()
+	}
+	return in.Created.UTC().Truncate(time.Second)
+}
+
+// annotations are OCI's pre-defined ones (image-spec, annotations.md). They
+// stand in the manifest and, as labels, in the config.
+func annotations(in In, b base) map[string]string {
+	all := map[string]string{
+		"org.opencontainers.image.created":     createdAt(in).Format(time.RFC3339),
+		"org.opencontainers.image.revision":    in.Revision,
+		"org.opencontainers.image.source":      in.Source,
+		"org.opencontainers.image.title":       in.Name,
+		"org.opencontainers.image.version":     in.Version,
+		"org.opencontainers.image.base.name":   b.ref,
+		"org.opencontainers.image.base.digest": b.digest,
+	}
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	return all
+}
+
+func descriptors(layers []oci.Layer) []v1.Descriptor {
+	out := make([]v1.Descriptor, len(layers))
+	for i, l := range layers {
+		out[i] = descriptor(l.Descriptor)
+	}
+	return out
+}
+
+func descriptor(d cache.Descriptor) v1.Descriptor {
+	return v1.Descriptor{MediaType: types.MediaType(d.MediaType), Size: d.Size, Digest: hashOf(d.Digest)}
+}
+
+func hashOf(d cache.Digest) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.Hex()} }

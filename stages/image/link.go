@@ -1,0 +1,65 @@
+package image
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/jre"
+	"github.com/fastship/fastship/stages/internal/oci"
+)
+
+// baseCodec compresses the linked base: once in a long time, and every pull
+// gains by it.
+func baseCodec() oci.Codec { return oci.Gzip(6) }
+
+// link makes the base that needs no network.
+func (s *Step) link(ctx context.Context, env runner.Env, in In, app *appjar.App) (base, error) {
+	jdk, err := checkJDK(ctx, in.JavaHome)
+	if err != nil {
+		return base{}, err
+	}
+	modules, err := jre.Modules(ctx, s.deps.Cache, jdk, jars(app), s.config.Modules)
+	if err != nil {
+		return base{}, err
+	}
+	cached := true
+	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
+		JDK: jdk, Modules: modules, Codec: baseCodec(),
+		Emit: func(body runner.Body) {
+			cached = false // only linking has anything to tell
+			env.Emit(body)
+		},
+	})
+	if err != nil {
+		return base{}, err
+	}
+	b.Layer.Descriptor.Name = "base"
+	return base{
+		name:   fmt.Sprintf("%s (%d modules)", b.Name, len(modules)),
+		layers: []oci.Layer{b.Layer},
+		// The commit's time is the application's, not the base's.
+		history:  []v1.History{{CreatedBy: b.Name, Comment: "base"}},
+		config:   v1.Config{Env: b.Env, User: b.User},
+		platform: wanted(), java: b.JavaPath, release: jdk.Major, cached: cached,
+	}, nil
+}
+
+// jars lists what jdeps has to look at. The application's own jar has no
+// digest: it is another one at each run, and keeping what was found in it
+// would be for nothing.
+func jars(app *appjar.App) []jre.Jar {
+	all := []jre.Jar{{
+		Name: "the application",
+		Open: func() (*zip.Reader, io.Closer, error) { return app.Archive(), io.NopCloser(nil), nil },
+	}}
+	for _, l := range app.Libraries {
+		all = append(all, jre.Jar{Name: l.Name, Digest: l.Digest, Open: l.Archive})
+	}
+	return all
+}

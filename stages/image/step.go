@@ -1,0 +1,251 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/jre"
+	"github.com/fastship/fastship/stages/internal/oci"
+)
+
+// Step makes the image.
+type Step struct {
+	config Config
+	deps   Deps
+
+	mu    sync.Mutex
+	found *reference // the base, once it is resolved
+}
+
+// New makes the step.
+func New(c Config, d Deps) *Step {
+	c.Base = cmp.Or(c.Base, jlink)
+	return &Step{config: c, deps: d}
+}
+
+// Name implements runner.Step.
+func (*Step) Name() string { return "image" }
+
+// Check looks at everything but the jar: flags, the layout's folder, and
+// whether the base can be had.
+func (s *Step) Check(ctx context.Context) error {
+	for _, flag := range s.config.JVM {
+		if !strings.HasPrefix(flag, "-") && !strings.HasPrefix(flag, "@") {
+			return fault.New(fault.BadInput, "write each flag as one list item, such as -Xmx512m", "image.jvm: %q is no JVM flag: java would take it for the main class", flag)
+		}
+	}
+	if err := checkWritable(s.config.Layout); err != nil {
+		return err
+	}
+	if s.config.Base != jlink {
+		if len(s.config.Modules) > 0 {
+			return fault.New(fault.BadInput, "leave image.modules out, or set image.base: jlink", "image.modules goes with the jlink base; %s has the modules it has", s.config.Base)
+		}
+		_, err := s.find(ctx)
+		return err
+	}
+	if s.deps.JDK == nil {
+		return nil
+	}
+	java, err := s.deps.JDK(ctx)
+	if err != nil || java == "" {
+		return err
+	}
+	_, err = checkJDK(ctx, java)
+	return err
+}
+
+// checkWritable asks, without writing, whether dir can be made and written:
+// the nearest folder above it that exists decides.
+func checkWritable(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at):
+			continue
+		case err != nil:
+			return fault.New(fault.Missing, "", "write the image to %s: %w", dir, err)
+		case !info.IsDir():
+			return fault.New(fault.Missing, "move it away", "write the image to %s: %s is not a folder", dir, at)
+		}
+		if err := unix.Access(at, unix.W_OK|unix.X_OK); err != nil {
+			return fault.New(fault.Missing, "make the folder writable", "write the image to %s: %w", dir, &fs.PathError{Op: "access", Path: at, Err: err})
+		}
+		return nil
+	}
+}
+
+// Plan tells what would be built and what is cached already.
+func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
+	plan := runner.Plan[Out]{Out: Out{Layout: s.config.Layout, Platform: platformName(wanted())}}
+	baseLine, err := s.planBase(ctx, in)
+	if err != nil {
+		return plan, err
+	}
+	say := func(format string, args ...any) { plan.Lines = append(plan.Lines, fmt.Sprintf(format, args...)) }
+	if in.Jar.Name == "" {
+		say("make an image of the jar that Maven builds, in %s", s.config.Layout)
+		say("%s", baseLine)
+		return plan, nil
+	}
+	app, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
+	if err != nil {
+		if _, statErr := os.Stat(in.Jar.Name); errors.Is(statErr, fs.ErrNotExist) {
+			say("make an image of %s, once it is built, in %s", in.Jar.Name, s.config.Layout)
+			say("%s", baseLine)
+			return plan, nil
+		}
+		return plan, err
+	}
+	defer app.Close()
+	plan.Out.Kind = app.Kind
+	say("make an image of %s (%s) in %s", in.Jar.Name, app.Kind, s.config.Layout)
+	say("%s", baseLine)
+	files, err := planLayers(app)
+	if err != nil {
+		return plan, err
+	}
+	for _, role := range app.Layers {
+		verb := "write"
+		if _, _, ok := cache.Lookup[oci.Layer](ctx, s.deps.Cache, layerKey(codec(), files[role])); ok {
+			verb = "take from the cache"
+		}
+		say("%s layer %s: %s", verb, role, contents(files[role]))
+	}
+	return plan, nil
+}
+
+func contents(files []layerFile) string {
+	var size int64
+	for _, f := range files {
+		size += f.size
+	}
+	if len(files) == 1 {
+		return fmt.Sprintf("%s, %s", filepath.Base(files[0].Path), bytesText(size))
+	}
+	return fmt.Sprintf("%d jars, %s", len(files), bytesText(size))
+}
+
+func bytesText(n int64) string {
+	if n < 1_000_000 {
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+func (s *Step) planBase(ctx context.Context, in In) (string, error) {
+	if s.config.Base == jlink {
+		if in.JavaHome == "" {
+			return "link a Java runtime from the JDK that builds the jar, unless one is cached", nil
+		}
+		jdk, err := checkJDK(ctx, in.JavaHome)
+		return fmt.Sprintf("link a Java runtime from %s, unless one is cached", jdk), err
+	}
+	ref, err := s.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	verb := "fetch"
+	if _, _, ok := cache.Lookup[fetched](ctx, s.deps.Cache, fetchedKey(ref.digest)); ok {
+		verb = "take from the cache"
+	}
+	return fmt.Sprintf("%s the base %s", verb, pinned(ref.name, ref.digest.String())), nil
+}
+
+// Run makes the image and its layout.
+func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
+	var r runner.Result[Out]
+	if s.config.Base == jlink {
+		if _, err := checkJDK(ctx, in.JavaHome); err != nil { // before any work
+			return r, err
+		}
+	}
+	app, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
+	if err != nil {
+		return r, err
+	}
+	defer app.Close()
+	for _, w := range app.Warnings {
+		env.Emit(runner.Warning{Text: w})
+	}
+	before, _ := oci.ReadLayout(s.config.Layout, "")
+	out, written, err := s.build(ctx, env, in, app)
+	if errors.Is(err, cache.ErrCorrupt) || errors.Is(err, cache.ErrNotFound) {
+		// Between look-up and use a blob was evicted or found to be broken,
+		// and is out of the cache now: what is missing is made again.
+		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
+		out, written, err = s.build(ctx, env, in, app)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return r, context.Cause(ctx)
+		}
+		return r, fault.As(fault.ImageFailed, fmt.Errorf("make the image: %w", err))
+	}
+	r.Out = out
+	if written == 0 && string(before.Manifest.Digest) == out.Digest {
+		r.Status, r.Reason = runner.Cached, "the same image is in the layout"
+	}
+	env.Emit(runner.Note{Text: fmt.Sprintf("%s image on %s: %d layers, %s, %d of them new", out.Kind, out.Base, len(out.Layers), bytesText(out.Size), written)})
+	return r, nil
+}
+
+// build makes base and layers side by side, then the image of them. It
+// returns how many layers had to be made.
+func (s *Step) build(ctx context.Context, env runner.Env, in In, app *appjar.App) (Out, int, error) {
+	var (
+		below   base
+		layers  []oci.Layer
+		written int
+	)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		below, err = s.base(groupCtx, env, in, app)
+		return err
+	})
+	group.Go(func() (err error) {
+		layers, written, err = s.makeLayers(groupCtx, app)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return Out{}, 0, err
+	}
+	if below.release > 0 && app.Release > below.release {
+		return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
+			"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, below.release, below.name)
+	}
+	if !below.cached {
+		written += len(below.layers)
+	}
+	out, err := s.assemble(ctx, in, app, below, layers)
+	return out, written, err
+}
+
+func (s *Step) base(ctx context.Context, env runner.Env, in In, app *appjar.App) (base, error) {
+	if s.config.Base == jlink {
+		return s.link(ctx, env, in, app)
+	}
+	return s.fetch(ctx, env.Emit)
+}
+
+func checkJDK(ctx context.Context, home string) (jre.JDK, error) {
+	jdk, err := jre.Find(home)
+	if err != nil {
+		return jdk, err
+	}
+	return jdk, jre.Check(ctx, jdk)
+}

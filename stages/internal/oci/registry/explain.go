@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/fastship/fastship/internal/fault"
+)
+
+// temporary tells whether the same request may succeed a little later.
+func temporary(err error) bool {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return e.StatusCode >= 500 && e.StatusCode != http.StatusNotImplemented ||
+			e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusRequestTimeout ||
+			hasCode(e, transport.BlobUploadUnknownErrorCode) || hasCode(e, transport.BlobUploadInvalidErrorCode)
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+		strings.Contains(errorText(err), "http2: server sent GOAWAY") || isTimeout(err)
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout() && !errors.Is(err, context.DeadlineExceeded)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func hasCode(e *transport.Error, code transport.ErrorCode) bool {
+	return slices.ContainsFunc(e.Errors, func(d transport.Diagnostic) bool { return d.Code == code })
+}
+
+// StatusOf returns the HTTP status of a registry's refusal, or 0.
+func StatusOf(err error) int {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return e.StatusCode
+	}
+	return 0
+}
+
+// Explain turns what went wrong while doing verb (“push to”, “pull”) with
+// what into an error of that class, with the remedy. It returns an error that
+// has a class already, and a context's error, as they are.
+func Explain(class fault.Class, verb string, ref fmt.Stringer, reg name.Registry, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if fault.ClassOf(err) != fault.Internal {
+		return err
+	}
+	host := reg.RegistryStr()
+	what, hint := diagnose(host, err)
+	if what == "" {
+		return fault.New(class, hint, "%s %s: %w", verb, ref, err)
+	}
+	return fault.New(class, hint, "%s %s: %s: %w", verb, ref, what, err)
+}
+
+func diagnose(host string, err error) (what, hint string) {
+	if errors.Is(err, errPlain) {
+		return "", "give the registry a certificate, or set image.insecure: true"
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return diagnoseStatus(host, e)
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
+		return "unknown host " + host, "correct the host's name in image.repository or image.base"
+	}
+	unknown, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_ = unknown
+	_, isHost := errors.AsType[x509.HostnameError](err)
+	_, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case isUnknown || isHost || isInvalid:
+		return "its certificate is not trusted", "add the registry's CA to this machine (SSL_CERT_FILE names a bundle)"
+	case isRecord || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return host + " speaks plain http", "give the registry a certificate, or set image.insecure: true"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing answers at " + host, "start the registry, or correct image.repository"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), isTimeout(err):
+		return host + " cannot be reached", "check the network and the proxy (HTTPS_PROXY)"
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return host + " did not answer in time", "check the network and the proxy (HTTPS_PROXY)"
+	}
+	return "", ""
+}
+
+func diagnoseStatus(host string, e *transport.Error) (what, hint string) {
+	switch {
+	case e.StatusCode == http.StatusUnauthorized:
+		return "not logged in to " + host, loginHint(host)
+	case hasCode(e, transport.NameUnknownErrorCode):
+		return "the repository does not exist", "create it, or correct the name"
+	case e.StatusCode == http.StatusForbidden && isECR(host):
+		return "refused", "check that the role may use ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage, ecr:BatchGetImage"
+	case e.StatusCode == http.StatusForbidden:
+		return "refused", "log in as a user who may do this: docker login " + host
+	case hasCode(e, transport.TooManyRequestsErrorCode) || e.StatusCode == http.StatusTooManyRequests:
+		return "too many requests", "try again later, or log in: docker login " + host
+	case e.StatusCode == http.StatusInsufficientStorage:
+		return "the registry has no room left", "free space in the registry"
+	}
+	return "", ""
+}
+
+func loginHint(host string) string {
+	if isECR(host) {
+		return "log in to AWS (aws sso login) or name the right profile (AWS_PROFILE)"
+	}
+	return "run docker login " + host
+}
+
+func isECR(host string) bool {
+	return strings.Contains(host, ".dkr.ecr.") || strings.HasPrefix(host, "public.ecr.aws")
+}

@@ -1,0 +1,137 @@
+// Package registry is what image and push share in talking to registries:
+// names, plain http, retries, and what a refusal means to a person.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Options say how a registry is spoken to. The zero value will do.
+type Options struct {
+	// Insecure allows plain http to hosts that are not loopback.
+	Insecure bool
+	// Keychain finds credentials; nil means the Docker configuration and its
+	// helpers.
+	Keychain authn.Keychain
+	// Transport is the network; nil means HTTP with the proxies of the
+	// environment.
+	Transport http.RoundTripper
+	// UserAgent is sent with every request.
+	UserAgent string
+}
+
+func (o Options) keychain() authn.Keychain {
+	if o.Keychain != nil {
+		return o.Keychain
+	}
+	return authn.DefaultKeychain
+}
+
+// name.Insecure only allows http beside https; guard decides.
+func (o Options) nameOptions() []name.Option {
+	if o.Insecure {
+		return []name.Option{name.WeakValidation, name.Insecure}
+	}
+	return []name.Option{name.WeakValidation}
+}
+
+// Client is an authenticated connection to one repository.
+type Client struct {
+	Repository name.Repository
+	// Transport adds credentials; it does not retry.
+	Transport http.RoundTripper
+}
+
+// Connect finds the registry's way of authenticating (GET /v2/), and a token
+// for the scope (transport.PullScope or transport.PushScope) where it wants
+// one. The Client may be used for as long as ctx's values are of interest.
+func Connect(ctx context.Context, repo name.Repository, scope string, o Options) (*Client, error) {
+	auth, err := authn.Resolve(ctx, o.keychain(), repo)
+	if err != nil {
+		return nil, fmt.Errorf("find credentials for %s: %w", repo.RegistryStr(), err)
+	}
+	base := o.Transport
+	if base == nil {
+		base = remote.DefaultTransport
+	}
+	base = transport.NewUserAgent(guard{base, o.Insecure}, o.UserAgent)
+	var authenticated http.RoundTripper
+	err = Retry(ctx, func() error {
+		var err error
+		authenticated, err = transport.NewWithContext(ctx, repo.Registry, auth, base, []string{repo.Scope(scope)})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Repository: repo, Transport: authenticated}, nil
+}
+
+// Remote gives the options for ggcr's remote package: this client's
+// connection, and no retries of its own.
+func (c *Client) Remote() []remote.Option {
+	return []remote.Option{
+		remote.WithTransport(c.Transport),
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
+	}
+}
+
+// errPlain is the refusal to send anything unencrypted.
+var errPlain = errors.New("plain http is only for registries on this machine")
+
+// guard refuses plain http to other machines. The name library would allow it
+// for private networks.
+type guard struct {
+	next     http.RoundTripper
+	insecure bool
+}
+
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" && !g.insecure && !isLoopback(r.URL.Hostname()) {
+		return nil, fmt.Errorf("%s: %w", r.URL.Host, errPlain)
+	}
+	return g.next.RoundTrip(r)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Attempts is how often Retry tries in all.
+const Attempts = 5
+
+// Retry calls work until it succeeds, fails for good, or has failed Attempts
+// times; it waits 0.2 s at first and three times as long each time. What is
+// worth another try: 408, 429, 5xx and a connection that was cut.
+func Retry(ctx context.Context, work func() error) error {
+	wait := 200 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		err := work()
+		if err == nil || attempt == Attempts || ctx.Err() != nil || !temporary(err) {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+		wait *= 3
+	}
+}
