@@ -119,8 +119,14 @@ func lookPath(name string, env []string) (string, error) {
 			}
 		}
 	}
-	return "", errors.New("executable file not found in $PATH")
+	return "", fmt.Errorf("executable file not found in $PATH%w", quiet{syscall.ENOENT})
 }
+
+// quiet is a cause that adds nothing to the text.
+type quiet struct{ error }
+
+func (quiet) Error() string   { return "" }
+func (q quiet) Unwrap() error { return q.error }
 
 // startFailure says why a program could not be started; execve's own words
 // mislead where a script's interpreter or the dynamic loader is what lacks.

@@ -52,8 +52,14 @@ type target struct {
 	report    func(ecstest.TaskEvent)
 }
 
-// watch runs until ctx ends, which is the end of the container.
+// watch runs until ctx ends, which is the end of the container, or, when there
+// is nothing to judge, until the port is open.
 func (t *target) watch(ctx context.Context) {
+	if !t.judged {
+		for t.find(ctx) != "" && sleep(ctx, t.probe.Interval) {
+		}
+		return
+	}
 	client := &http.Client{
 		Timeout: t.probe.Timeout,
 		Transport: &http.Transport{
@@ -91,7 +97,7 @@ func (t *target) watch(ctx context.Context) {
 		if wait = t.probe.Interval; healthy && badSince.IsZero() {
 			wait = max(wait, steadyInterval)
 		}
-		if !sleep(ctx, wait) || told && !t.judged {
+		if !sleep(ctx, wait) {
 			return
 		}
 	}
@@ -100,15 +106,8 @@ func (t *target) watch(ctx context.Context) {
 // try asks once. The reason is empty for a good answer, else in ELB's words;
 // answered says that the application did answer or was there to.
 func (t *target) try(ctx context.Context, client *http.Client) (reason string, answered bool) {
-	port, why := t.port(ctx)
-	if port == 0 {
+	if why := t.find(ctx); why != "" {
 		return why, false
-	}
-	if t.forward.port.Swap(int64(port)) == 0 {
-		t.report(ecstest.Listening{Address: t.forward.address()})
-	}
-	if !t.judged {
-		return "", true
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.forward.address()+"/", nil)
 	if err != nil {
@@ -127,6 +126,15 @@ func (t *target) try(ctx context.Context, client *http.Client) (reason string, a
 		return fmt.Sprintf("Health checks failed with these codes: [%d]", response.StatusCode), true
 	}
 	return "", true
+}
+
+// find points the forwarder to the application's port; why it cannot, else.
+func (t *target) find(ctx context.Context) (why string) {
+	port, why := t.port(ctx)
+	if port != 0 && t.forward.port.Swap(int64(port)) == 0 {
+		t.report(ecstest.Listening{Address: t.forward.address()})
+	}
+	return why
 }
 
 // port finds the port to ask: the wanted one, or, where any will do and that
