@@ -96,7 +96,7 @@ func (f *Follower) pick(all []ServiceDeployment) *ServiceDeployment {
 	return nil
 }
 
-func (f *Follower) absorbTasks(now time.Time, o Observation, emit func(Event)) {
+func (f *Follower) absorbTasks(o Observation, emit func(Event)) {
 	if o.TasksErr != nil {
 		if !final(o.TasksErr) {
 			f.readable("ecs:DescribeTasks", o.TasksErr, emit)
@@ -111,7 +111,6 @@ func (f *Follower) absorbTasks(now time.Time, o Observation, emit func(Event)) {
 		return
 	}
 	f.readable("ecs:DescribeTasks", nil, emit)
-	f.lastLook = now
 	counts := Tasks{}
 	mine := filter(o.Tasks, func(t Task) bool { return t.StartedBy == f.begun.ID })
 	slices.SortStableFunc(mine, func(a, b Task) int { return a.Stopped.Compare(b.Stopped) })

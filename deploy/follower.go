@@ -52,6 +52,8 @@ const (
 	// settle is how long two reads may contradict each other before the
 	// contradiction is taken for the truth.
 	settle = 20 * time.Second
+	// hurry is the pause before a look that the last one gave reason for.
+	hurry = 500 * time.Millisecond
 	// clocks is how far apart ECS stamps a deployment in a service's list and
 	// its service deployment.
 	clocks = time.Second
@@ -79,7 +81,6 @@ type Follower struct {
 	failures  failures
 	troubled  map[string]bool // calls in a row of failures
 	trouble   bool            // something hints at stopped tasks: look at them
-	lastLook  time.Time       // at the tasks
 	ending    *Result         // certain, but its tasks have not been looked at
 	endLooks  int
 	lastCount [3]int
@@ -119,7 +120,7 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 		f.service = o.Service
 		f.listen(o.Service.Events, emit)
 		f.absorbDeployments(o, emit)
-		f.absorbTasks(now, o, emit)
+		f.absorbTasks(o, emit)
 		f.tell(emit)
 	}
 	result := f.end(now, o)
@@ -129,9 +130,13 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 		}
 		return Next{Events: events, Result: result}
 	}
+	blind := o.Err == nil && o.Deployments == nil && o.DeploymentsErr == nil
 	next := Next{Events: events, After: f.pace(now), Ask: f.ask()}
-	if f.ending != nil {
+	switch {
+	case f.ending != nil:
 		next.After = min(next.After, time.Second)
+	case blind && !f.noReads && !f.quiet():
+		next.After = min(next.After, hurry) // the service has moved: ask its deployment why
 	}
 	next.After = max(0, min(next.After, f.Deadline().Sub(now)))
 	return next
@@ -258,24 +263,28 @@ func (f *Follower) pace(now time.Time) time.Duration {
 	return 4500*time.Millisecond + jitter
 }
 
+// quiet reports whether the service shows no reason to look any closer.
+func (f *Follower) quiet() bool {
+	ours, listed := f.ours()
+	primary, _ := f.service.Primary()
+	return listed && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS" && ours.Failed == 0 && f.failures.total == 0
+}
+
 // ask chooses the next look: the service always, the rest when it may tell
-// something new.
+// something new, and now and then for what the service does not show.
 func (f *Follower) ask() Ask {
 	var a Ask
-	ours, seen := f.ours()
-	primary, _ := f.service.Primary()
-	sweep := f.looks%5 == 0
-	quiet := seen && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS"
-	if !f.noReads && (f.deployed == nil || !quiet || sweep) {
+	if !f.noReads && (f.deployed == nil || !f.quiet() || f.looks%3 == 0) {
 		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
 		if f.deployed != nil {
 			a.DeploymentARN = f.deployed.ARN
 		}
 	}
+	ours, _ := f.ours()
 	counts := [3]int{ours.Pending, ours.Running, ours.Failed}
 	changed := counts != f.lastCount
 	f.lastCount = counts
-	if !f.noTasks && (f.trouble || changed || f.ending != nil || sweep && !ours.whole()) {
+	if !f.noTasks && (f.trouble || changed || f.ending != nil || f.looks%5 == 0 && !ours.whole()) {
 		a.Tasks = f.begun.ID
 	}
 	return a

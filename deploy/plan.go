@@ -24,7 +24,7 @@ type Plan struct {
 	Target    Target
 	Action    Action
 	Container string
-	Image     string          // empty or without a digest while it is unknown
+	Image     string          // empty, or ending in @ or :, while it is unknown
 	Before    Service         // as it was read
 	Current   TaskDefinition  // what the service runs
 	Existing  string          // ARN of the revision to run; empty when one is registered first
@@ -72,7 +72,9 @@ func Prepare(ctx context.Context, api Reader, target Target, container, reposito
 }
 
 // known tells an image that a plan can be exact about.
-func known(image string) bool { return image != "" && !strings.HasSuffix(image, "@") }
+func known(image string) bool {
+	return image != "" && !strings.HasSuffix(image, "@") && !strings.HasSuffix(image, ":")
+}
 
 // choose decides which revision is to run and by which action. A revision
 // that an earlier, failed rollout registered is used again when it is the
