@@ -3,7 +3,6 @@ package maven
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -22,13 +21,13 @@ func (s *Step) failure(j *job, a *attempt, r results) error {
 		message, _, _ := strings.Cut(d.Message, "\n")
 		return fault.New(fault.BuildFailed, "", "%s:%d: %s", d.File, d.Line, message)
 	}
-	message := a.reason(j.dir, failed)
+	message := strings.ReplaceAll(a.reason(failed), j.dir+string(filepath.Separator), "")
 	if message == "" && a.exit.Signal != 0 {
 		message = fmt.Sprintf("Maven was ended by signal %d (%s)", a.exit.Signal, a.exit.Signal)
 	} else if message == "" {
 		message = fmt.Sprintf("Maven ended with exit code %d", a.exit.Code)
 	}
-	return fault.New(fault.BuildFailed, hint(j, message), "%s", message)
+	return fault.New(fault.BuildFailed, remedy(j, message), "%s", message)
 }
 
 func firstFailed(r *mvn.Report) *mvn.MojoEvent {
@@ -56,54 +55,4 @@ func (r results) firstFailure() string {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
 	return text
-}
-
-// reason is why Maven failed, without its boilerplate: what its exceptions
-// say, else the first error that it printed.
-func (a *attempt) reason(dir string, failed *mvn.MojoEvent) string {
-	var chain mvn.Chain
-	switch {
-	case failed != nil && len(failed.Error) > 0:
-		chain = failed.Error
-	case len(a.report.Errors) > 0:
-		chain = a.report.Errors[0]
-	}
-	if text := clean(chain.Messages()); text != "" {
-		return shorten(dir, text)
-	}
-	return shorten(dir, clean(a.said))
-}
-
-var (
-	level       = regexp.MustCompile(`^\[(?:ERROR|FATAL)\] ?`)
-	boilerplate = regexp.MustCompile(`^(?:Some problems were encountered while processing the POMs:?|The build could not read \d+ projects? .*|Error executing Maven\.?|COMPILATION ERROR :|)$`)
-	helpMark    = regexp.MustCompile(` ?-> \[Help \d+\]$`)
-	goalPrefix  = regexp.MustCompile(`^Failed to execute goal (\S+?):(\S+?):(\S+?):(\S+) \(([^)]*)\) on project (\S+): `)
-)
-
-// clean takes the first line that says something.
-func clean(messages []string) string {
-	for _, m := range messages {
-		for line := range strings.Lines(m) {
-			line = strings.TrimSpace(level.ReplaceAllString(strings.TrimSpace(line), ""))
-			line = helpMark.ReplaceAllString(line, "")
-			if boilerplate.MatchString(line) || line == "null" {
-				continue
-			}
-			return line
-		}
-	}
-	return ""
-}
-
-// shorten makes "Failed to execute goal g:maven-x-plugin:1:y (z) on project p:
-// m" read "maven-x-plugin:y in p: m", and paths relative.
-func shorten(dir, text string) string {
-	text = goalPrefix.ReplaceAllString(text, "$2:$4 in $6: ")
-	return strings.ReplaceAll(text, dir+string(filepath.Separator), "")
-}
-
-// hint is the remedy of the failures that many meet.
-func hint(j *job, message string) string {
-	return ""
 }

@@ -11,8 +11,8 @@ import (
 // and the output would be another one.
 func (s *Step) arguments(j *job) []string {
 	args := []string{"-B"}
-	if j.launcher.AtLeast(3, 7) || strings.HasPrefix(j.launcher.Version, "3.6.") && j.launcher.Version != "3.6.0" {
-		args = append(args, "--no-transfer-progress") // since 3.6.1 (MNG-6605)
+	if j.launcher.AtLeast(3, 6, 1) {
+		args = append(args, "--no-transfer-progress") // new in 3.6.1 (MNG-6605)
 	}
 	if j.settings != "" {
 		args = append(args, "-s", j.settings)
@@ -29,8 +29,8 @@ func (s *Step) arguments(j *job) []string {
 // commandLine is the job as a person would type it.
 func (j *job) commandLine() string {
 	program := j.launcher.Path
-	if program == "" {
-		program = "mvn"
+	if !j.launcher.Wrapper {
+		program = "mvn" // launcherText says which
 	} else if rel, err := filepath.Rel(j.dir, program); err == nil && filepath.IsLocal(rel) {
 		program = "./" + rel
 	}

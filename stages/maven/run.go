@@ -46,6 +46,7 @@ type attempt struct {
 	started time.Time
 	errors  []runner.Diagnostic // of severity error, in order
 	said    []string            // what Maven printed as its errors
+	stderr  []string            // what the JVM, or the script that starts it, complained of
 }
 
 // build runs Maven, and once more on another JDK when the project turns out
@@ -95,10 +96,11 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 	var mu sync.Mutex // Maven's two streams are read side by side
 	listen := func(stream string) func(string) {
 		return func(line string) {
+			line = mvn.StripColour(line) // batch mode; Debian's mvn writes resets all the same
 			env.Emit(runner.Log{Stream: stream, Line: line})
 			mu.Lock()
 			defer mu.Unlock()
-			a.hear(line)
+			a.hear(stream, line)
 			if stream == "stdout" {
 				compilation.Line(line)
 			}
@@ -133,11 +135,16 @@ const maxSaid = 200
 
 // hear keeps what Maven, or the JVM or script that should start it, says is
 // wrong.
-func (a *attempt) hear(line string) {
-	line = mvn.StripColour(line)
-	wrong := strings.HasPrefix(line, "[ERROR]") || strings.HasPrefix(line, "[FATAL]") || len(a.report.Projects) == 0 && strings.HasPrefix(line, "Error")
-	if wrong && len(a.said) < maxSaid {
-		a.said = append(a.said, line)
+func (a *attempt) hear(stream, line string) {
+	switch {
+	case strings.HasPrefix(line, "[ERROR]") || strings.HasPrefix(line, "[FATAL]"):
+		if len(a.said) < maxSaid {
+			a.said = append(a.said, line)
+		}
+	case stream == "stderr" && !strings.HasPrefix(line, "Picked up ") && !strings.HasPrefix(line, "WARNING:"):
+		if len(a.stderr) < maxSaid {
+			a.stderr = append(a.stderr, line)
+		}
 	}
 }
 

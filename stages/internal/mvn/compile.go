@@ -49,9 +49,8 @@ func StripColour(line string) string {
 	return ansi.ReplaceAllString(line, "")
 }
 
-// Line reads one line of Maven's output.
+// Line reads one line of Maven's output, without colour.
 func (c *Compilation) Line(line string) {
-	line = StripColour(line)
 	h := head.FindStringSubmatch(line)
 	if h == nil {
 		// javac indents what it adds: "  symbol:   variable total".

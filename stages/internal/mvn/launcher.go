@@ -16,6 +16,7 @@ import (
 type Launcher struct {
 	Path    string // the program; empty when it has to be downloaded first
 	Version string // Maven's version, empty when its files do not tell
+	Wrapper bool   // it is the project's own mvnw
 	Origin  string // where it comes from, for people
 	Note    string // what is odd about the choice, empty mostly
 }
@@ -35,7 +36,7 @@ func FindLauncher(h Host, dir, root string) Launcher {
 			continue
 		}
 		if executable(wrapper) {
-			return Launcher{Path: wrapper, Version: wrapperVersion(d), Origin: "the project's ./mvnw"}
+			return Launcher{Path: wrapper, Version: wrapperVersion(d), Wrapper: true, Origin: "the project's ./mvnw"}
 		}
 		note = fmt.Sprintf("%s is not executable and was passed over; chmod +x it to build with the project's own Maven", wrapper)
 		break
@@ -105,16 +106,36 @@ func coreVersion(jar string) string {
 	return ""
 }
 
-// AtLeast compares the first two numbers of Maven's version; an unknown
-// version is never at least anything.
-func (l Launcher) AtLeast(major, minor int) bool {
-	parts := strings.SplitN(l.Version, ".", 3)
-	if len(parts) < 2 {
+// AtLeast compares the first numbers of Maven's version; an unknown version
+// is never at least anything.
+func (l Launcher) AtLeast(numbers ...int) bool {
+	if l.Version == "" {
 		return false
 	}
-	x, errX := strconv.Atoi(parts[0])
-	y, errY := strconv.Atoi(parts[1])
-	return errX == nil && errY == nil && (x > major || x == major && y >= minor)
+	own := strings.FieldsFunc(l.Version, func(r rune) bool { return r == '.' || r == '-' })
+	for i, want := range numbers {
+		n := 0
+		if i < len(own) {
+			n, _ = strconv.Atoi(own[i]) // "rc" counts as 0
+		}
+		if n != want {
+			return n > want
+		}
+	}
+	return true
+}
+
+// AtLeastVersion is AtLeast for a version as it is written, such as 3.9.9.
+func (l Launcher) AtLeastVersion(version string) bool {
+	var numbers []int
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return false
+		}
+		numbers = append(numbers, n)
+	}
+	return l.AtLeast(numbers...)
 }
 
 // MinJava is the oldest JDK that this Maven starts on: 4 wants 17, 3.9 wants

@@ -17,6 +17,7 @@ final class Compiler {
     private final MavenSession session;
     private final MavenProject project;
     private final TreeSet<Integer> releases = new TreeSet<>();
+    private boolean knowsRelease = true;
     private boolean elsewhere;
 
     Compiler(MavenSession session, MavenProject project) {
@@ -27,6 +28,9 @@ final class Compiler {
         if (compiler == null) {
             return;
         }
+        // The parameter release came with the plugin's version 3.6 (MCOMPILER-270).
+        String v = compiler.getVersion();
+        knowsRelease = v == null || !v.matches("[12]\\..*|3\\.[0-5](\\..*)?");
         boolean executed = false;
         for (PluginExecution e : compiler.getExecutions()) {
             if (!"none".equals(e.getPhase())) {
@@ -41,14 +45,14 @@ final class Compiler {
 
     private void read(Xpp3Dom configuration) {
         elsewhere |= has(configuration, "jdkToolchain") || has(configuration, "executable");
-        int release = value(configuration, "release");
+        int release = knowsRelease ? value(configuration, "release") : 0;
         if (release == 0) {
             release = argument(configuration);
         }
         if (release == 0) {
             release = Math.max(value(configuration, "source"), value(configuration, "target"));
         }
-        int test = value(configuration, "testRelease");
+        int test = knowsRelease ? value(configuration, "testRelease") : 0;
         if (test == 0) {
             test = Math.max(value(configuration, "testSource"), value(configuration, "testTarget"));
         }
