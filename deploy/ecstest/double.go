@@ -12,6 +12,7 @@ type Options struct {
 	Region  string        // default us-east-1
 	Account string        // default 123456789012
 	Timing  Timing        // zero: FargateTiming
+	Limits  []Limit       // over them ThrottlingException is the answer; nil: none
 	MaxLag  time.Duration // how far back Fault.Lag may reach; 0: no lagging reads
 }
 
@@ -40,6 +41,7 @@ type Double struct {
 	calls    []Call
 	counts   map[string]int
 	fault    func(op string, n int) Fault
+	limits   map[string]*bucket // by operation
 }
 
 // New makes a Double. The default cluster "default" exists from the start.
@@ -65,6 +67,7 @@ func New(o Options) *Double {
 		watchers: map[serviceKey]*watcher{},
 		changed:  make(chan struct{}),
 		counts:   map[string]int{},
+		limits:   buckets(o.Limits),
 	}
 	d.do(func() { d.world.clusters["default"] = &cluster{name: "default", status: "ACTIVE"} })
 	return d

@@ -1,8 +1,6 @@
 package ecstest
 
-import (
-	"time"
-)
+import "time"
 
 // launch brings a new task to PROVISIONING and from there, step by step, to
 // life. The task is in the world already.
@@ -80,28 +78,6 @@ func (d *Double) observe(id string, e TaskEvent) {
 	t.version++
 }
 
-// startFailed gives up what has not started; what has is waited for.
-func (d *Double) startFailed(t *task, e FailedToStart) {
-	for _, c := range t.containers {
-		if c.last != "PENDING" {
-			continue
-		}
-		c.last = "STOPPED"
-		if e.Container == "" || e.Container == c.name {
-			c.reason = e.Reason
-		}
-	}
-	if t.wanted != "STOPPED" {
-		d.retire(t, "TaskFailedToStart", e.Reason)
-		t.failed = true
-	}
-	if !t.alive() {
-		d.executionEnded(t)
-	} else if t.last != "STOPPING" {
-		d.kill(t)
-	}
-}
-
 func (d *Double) containerStarted(t *task, e Started) {
 	c := t.container(e.Container)
 	if c == nil {
@@ -149,51 +125,26 @@ func (d *Double) taskRuns(t *task) {
 	d.wake(s)
 }
 
-// judge takes a change of health.
-func (d *Double) judge(t *task, e Health) {
-	status := "UNHEALTHY"
-	if e.Healthy {
-		status = "HEALTHY"
+// startFailed gives up what has not started; what has is waited for.
+func (d *Double) startFailed(t *task, e FailedToStart) {
+	for _, c := range t.containers {
+		if c.last != "PENDING" {
+			continue
+		}
+		c.last = "STOPPED"
+		if e.Container == "" || e.Container == c.name {
+			c.reason = e.Reason
+		}
 	}
-	if e.Container == "" {
-		t.targetHealth, t.targetReason = status, e.Reason
-	} else if c := t.container(e.Container); c != nil && c.checked {
-		c.health = status
+	if t.wanted != "STOPPED" {
+		d.retire(t, "TaskFailedToStart", e.Reason)
+		t.failed = true
 	}
-	d.recheck(t)
-}
-
-// recheck acts upon the task's health as it stands: reported while the task
-// was still activating, or ignored within the grace period, it counts later.
-func (d *Double) recheck(t *task) {
-	s := d.world.services[t.service]
-	if s == nil || t.last != "RUNNING" || t.wanted == "STOPPED" {
-		return
+	if !t.alive() {
+		d.executionEnded(t)
+	} else if t.last != "STOPPING" {
+		d.kill(t)
 	}
-	if t.healthy() {
-		d.succeed(t)
-		d.wake(s)
-		return
-	}
-	if t.health() != "UNHEALTHY" && t.targetHealth != "UNHEALTHY" {
-		return
-	}
-	if left := t.grace - time.Since(t.started); left > 0 {
-		d.after(left, func() { d.recheck(t) })
-		return
-	}
-	if t.health() == "UNHEALTHY" {
-		d.say(s, "(service %s) (task %s) failed container health checks.", s.key.name, t.id)
-		d.retire(t, "ServiceSchedulerInitiated", "Task failed container health checks")
-	} else {
-		d.say(s, "(service %s) (task %s) (port %d) is unhealthy in (target-group %s) due to (reason %s)",
-			s.key.name, t.id, t.target.Port, t.targetGroup, t.targetReason)
-		d.retire(t, "ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group "+t.targetGroup+")")
-	}
-	d.say(s, "(service %s) has stopped 1 running tasks: (task %s).", s.key.name, t.id)
-	t.failed = true
-	d.shutDown(t)
-	d.countFailure(t)
 }
 
 func (d *Double) containerExited(t *task, e Exited) {
@@ -224,79 +175,4 @@ func (t *task) alive() bool {
 		}
 	}
 	return false
-}
-
-// retire wants a task stopped, for the first reason given.
-func (d *Double) retire(t *task, code, reason string) {
-	if t.wanted == "STOPPED" {
-		return
-	}
-	t.wanted, t.stopCode, t.reason, t.stopping = "STOPPED", code, reason, time.Now()
-	t.version++
-}
-
-// stop is the scheduler's or a user's order to stop a task.
-func (d *Double) stop(t *task, code, reason string) {
-	if t.wanted == "STOPPED" {
-		return
-	}
-	d.retire(t, code, reason)
-	d.shutDown(t)
-}
-
-// shutDown drains a task that has traffic, then stops its containers.
-func (d *Double) shutDown(t *task) {
-	switch t.last {
-	case "PROVISIONING":
-		d.executionEnded(t) // nothing was started
-		return
-	case "RUNNING":
-		if t.target == nil {
-			break
-		}
-		t.move("DEACTIVATING")
-		d.after(d.timing.Draining, func() {
-			if t.last == "DEACTIVATING" {
-				d.kill(t)
-			}
-		})
-		return
-	}
-	d.kill(t)
-}
-
-// kill has the runtime stop the task: SIGTERM, then SIGKILL.
-func (d *Double) kill(t *task) {
-	t.move("STOPPING")
-	handle := d.tasks[t.id]
-	if handle != nil {
-		timeout := d.timing.StopTimeout
-		d.effects = append(d.effects, func() { handle.Stop(timeout) })
-	}
-}
-
-// executionEnded is the moment the last container ended, or was never born.
-func (d *Double) executionEnded(t *task) {
-	if t.final {
-		return
-	}
-	t.final = true
-	t.executionStopped = time.Now()
-	for _, c := range t.containers {
-		c.last = "STOPPED"
-	}
-	t.move("DEPROVISIONING")
-	delete(d.tasks, t.id)
-	d.countFailure(t)
-	d.after(d.timing.Deprovisioning, func() {
-		t.move("STOPPED")
-		t.ended = time.Now()
-		if s := d.world.services[t.service]; s != nil {
-			d.wake(s)
-		}
-		d.after(d.timing.Retention, func() { delete(d.world.tasks, t.id) })
-	})
-	if s := d.world.services[t.service]; s != nil {
-		d.wake(s)
-	}
 }

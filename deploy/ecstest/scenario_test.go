@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -415,6 +416,30 @@ func TestFaults(t *testing.T) {
 		calls := b.double.Calls()
 		if c := calls[0]; c.Op != "UpdateService" || c.Status != 400 || c.Error != "ThrottlingException" || calls[3].Status != 0 {
 			t.Errorf("calls %+v", calls)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := ecstest.New(ecstest.Options{Runtime: ecstest.Script{}, Limits: ecstest.ECSLimits()})
+		defer d.Close()
+		c := sdk(ecstest.Transport(d))
+		throttled := func(calls int) (n int) {
+			for range calls {
+				_, err := c.DescribeTaskDefinition(t.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("x")})
+				if strings.Contains(err.Error(), "ThrottlingException: Rate exceeded") {
+					n++
+				}
+			}
+			return n
+		}
+		if n := throttled(110); n != 10 {
+			t.Errorf("%d of a burst of 110 throttled, want 10", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := throttled(50); n != 10 {
+			t.Errorf("%d of 50 throttled after 2 s of refill, want 10", n)
 		}
 	})
 }

@@ -103,6 +103,9 @@ func (d *Double) received(op string, body []byte) (Fault, int) {
 	if d.fault != nil {
 		f = d.fault(op, d.counts[op])
 	}
+	if b := d.limits[op]; b != nil && !b.take(time.Now()) {
+		f = Throttle()
+	}
 	return f, len(d.calls) - 1
 }
 

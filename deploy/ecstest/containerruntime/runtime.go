@@ -11,11 +11,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/deploy/ecstest"
@@ -47,6 +49,8 @@ type Runtime struct {
 	mu      sync.Mutex
 	records map[recordKey]*record
 	tasks   []string // with records, oldest first
+	alive   map[*task]struct{}
+	closed  bool
 }
 
 type recordKey struct{ task, container string }
@@ -60,7 +64,7 @@ func New(o Options) *Runtime {
 	if o.Transport == nil {
 		o.Transport = remote.DefaultTransport
 	}
-	return &Runtime{options: o, records: map[recordKey]*record{}}
+	return &Runtime{options: o, records: map[recordKey]*record{}, alive: map[*task]struct{}{}}
 }
 
 // Start implements ecstest.TaskRuntime.
@@ -77,11 +81,50 @@ func (r *Runtime) Start(ctx context.Context, spec ecstest.TaskSpec, report func(
 		runtime: r, spec: spec, dir: dir, done: make(chan struct{}), stopping: make(chan struct{}),
 		cancelStart: cancel, tell: report,
 	}
+	if err := r.register(t); err != nil {
+		cancel()
+		return nil, errors.Join(err, os.Remove(dir))
+	}
 	for _, c := range spec.Containers {
 		t.records = append(t.records, r.newRecord(spec.ID, c.Name, dir))
 	}
-	go t.live(ctx, starting)
+	go func() {
+		t.live(ctx, starting)
+		r.mu.Lock()
+		delete(r.alive, t)
+		r.mu.Unlock()
+		close(t.done)
+	}()
 	return t, nil
+}
+
+func (r *Runtime) register(t *task) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errors.New("the machine is shutting down")
+	}
+	r.alive[t] = struct{}{}
+	return nil
+}
+
+// Shutdown stops every task as Stop would, starts no more, and waits for their
+// ends or for that of ctx.
+func (r *Runtime) Shutdown(ctx context.Context, timeout time.Duration) {
+	r.mu.Lock()
+	r.closed = true
+	alive := slices.Collect(maps.Keys(r.alive))
+	r.mu.Unlock()
+	for _, t := range alive {
+		t.Stop(timeout)
+	}
+	for _, t := range alive {
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Logs returns the last lines that a container of a task printed, also after

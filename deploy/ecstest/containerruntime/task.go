@@ -60,7 +60,6 @@ func (t *task) report(e ecstest.TaskEvent) {
 // live is the task's life. The end of ctx kills, the end of starting only
 // stops what has not started.
 func (t *task) live(ctx, starting context.Context) {
-	defer close(t.done)
 	defer t.cancelStart()
 	defer func() {
 		for _, r := range t.records {
