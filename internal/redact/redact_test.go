@@ -194,8 +194,8 @@ func FuzzWriter(f *testing.F) {
 	f.Add("aaaa", "aaaaab", "aaaaaaaaabaaa", []byte{1})
 	f.Add("first line\nsecond line", "second line x", "second line xfirst line", []byte{5, 5})
 	f.Fuzz(func(t *testing.T, a, b, text string, cuts []byte) {
-		if strings.Contains(a+b, "*") {
-			t.Skip("a mask beside an asterisk can look like such a secret")
+		if strings.Contains(a+b+text, "*") {
+			t.Skip("an asterisk cannot be told from a mask")
 		}
 		r := New(a)
 		var out bytes.Buffer
