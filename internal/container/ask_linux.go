@@ -13,8 +13,10 @@ type reply struct {
 	file *os.File
 }
 
-// listen hands the init's answers to those who wait for them.
+// listen hands the init's answers to those who wait for them, until it has
+// read the last thing that the init said before its end.
 func (c *Container) listen() {
+	defer c.control.conn.Close()
 	for {
 		var a answer
 		file, err := c.control.receive(&a)

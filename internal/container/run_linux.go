@@ -157,7 +157,6 @@ func (c *Container) spawn(control *os.File, stdout, stderr func(string)) error {
 		output.Wait()
 		c.exit = exitOf(cmd.ProcessState.Sys().(syscall.WaitStatus))
 		close(c.ended)
-		c.control.conn.Close()
 	}()
 	return <-started
 }
