@@ -95,6 +95,9 @@ func update(ctx context.Context, api API, p Plan, taskDefinition string) (Deploy
 			if found {
 				return d, nil
 			}
+			if p.Force {
+				return Deployment{}, err // sent twice it would be two deployments, if the first one came late
+			}
 		}
 		if pause(ctx, resend) != nil {
 			return Deployment{}, err

@@ -37,6 +37,11 @@ func (f *Follower) judgeByDeployment(now time.Time) (r *Result, decided bool) {
 		return nil, true
 	case "STOPPED":
 		return f.stopped(now), true
+	case "STOP_REQUESTED":
+		if other, ok := f.other(); ok {
+			return f.superseded(other), true
+		}
+		return nil, true
 	}
 	if other, ok := f.other(); ok && f.held(now, "other "+other.ID, settle) {
 		return f.superseded(other), true

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,32 +44,33 @@ func once(o *ecs.Options) { o.Retryer = aws.NopRetryer{} }
 // TaskDefinition implements deploy.Reader.
 func (c *Client) TaskDefinition(ctx context.Context, name string) (deploy.TaskDefinition, error) {
 	var body []byte
-	out, err := c.api.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+	_, err := c.api.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
 		TaskDefinition: &name,
 		Include:        []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-	}, ecs.WithAPIOptions(keepBody(&body)))
+	}, ecs.WithAPIOptions(takeBody(&body)))
 	if err != nil {
 		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", err)
 	}
-	if out.TaskDefinition == nil {
-		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", errors.New("describe task definition "+name+": the answer is empty"))
-	}
-	raw, err := withTags(body)
+	definition, err := definitionOf(body)
 	if err != nil {
-		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", err)
+		return deploy.TaskDefinition{}, c.fail("ecs:DescribeTaskDefinition", fmt.Errorf("read task definition %s: %w", name, err))
 	}
-	return deploy.TaskDefinition{ARN: aws.ToString(out.TaskDefinition.TaskDefinitionArn), Raw: raw}, nil
+	return definition, nil
 }
 
-// withTags moves the answer's tags, which stand beside the definition, to
-// where a registration has them.
-func withTags(answer []byte) (json.RawMessage, error) {
+// definitionOf reads an answer. The tags, which stand beside the definition,
+// go to where a registration has them.
+func definitionOf(answer []byte) (deploy.TaskDefinition, error) {
 	var parts struct {
 		Definition map[string]json.RawMessage `json:"taskDefinition"`
 		Tags       json.RawMessage            `json:"tags"`
 	}
 	if err := json.Unmarshal(answer, &parts); err != nil {
-		return nil, err
+		return deploy.TaskDefinition{}, err
+	}
+	var arn string
+	if err := json.Unmarshal(parts.Definition["taskDefinitionArn"], &arn); err != nil {
+		return deploy.TaskDefinition{}, fmt.Errorf("find its ARN in the answer: %w", err)
 	}
 	if len(parts.Tags) > 0 && string(parts.Tags) != "null" {
 		parts.Definition["tags"] = parts.Tags
@@ -76,8 +78,10 @@ func withTags(answer []byte) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // the values stay the bytes they came in
-	err := e.Encode(parts.Definition)
-	return b.Bytes(), err
+	if err := e.Encode(parts.Definition); err != nil {
+		return deploy.TaskDefinition{}, err
+	}
+	return deploy.TaskDefinition{ARN: arn, Raw: b.Bytes()}, nil
 }
 
 // Register implements deploy.Writer.

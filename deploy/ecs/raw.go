@@ -6,32 +6,35 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"strings"
 
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// keepBody stores the answer's body as it came over the wire, and lets the
-// SDK read it too. A body that breaks off reaches the SDK broken off.
-func keepBody(body *[]byte) func(*middleware.Stack) error {
+// takeBody stores the body of an answer as it came over the wire. The SDK gets
+// an empty object instead, so that a definition which its model cannot read
+// is no error; refusals, and bodies that break off, it gets as they are.
+func takeBody(body *[]byte) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		// After, in this step, is next to the wire.
-		return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("keepBody", func(
+		return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("takeBody", func(
 			ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
 		) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			out, meta, err := next.HandleDeserialize(ctx, in)
 			response, ok := out.RawResponse.(*smithyhttp.Response)
-			if err != nil || !ok {
+			if err != nil || !ok || response.StatusCode != http.StatusOK {
 				return out, meta, err
 			}
 			var readErr error
 			*body, readErr = io.ReadAll(response.Body)
 			response.Body.Close()
-			var again io.Reader = bytes.NewReader(*body)
+			var rest io.Reader = strings.NewReader("{}")
 			if readErr != nil {
-				again = io.MultiReader(again, broken{readErr})
+				rest = broken{readErr}
 			}
-			response.Body = io.NopCloser(again)
+			response.Body = io.NopCloser(rest)
 			return out, meta, nil
 		}), middleware.After)
 	}
