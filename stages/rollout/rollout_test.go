@@ -14,7 +14,6 @@ import (
 	"github.com/fastship/fastship/deploy/ecs"
 	"github.com/fastship/fastship/deploy/ecstest"
 	"github.com/fastship/fastship/internal/awsconf"
-	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 )
 
@@ -109,26 +108,4 @@ func (w *world) last() ecstest.Outcome {
 		w.Fatal("no deployment")
 	}
 	return all[len(all)-1]
-}
-
-func TestSmoke(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		story  ecstest.Story
-		config string
-	}{
-		{"good", ecstest.Story{Pull: 20 * time.Second, Ready: 10 * time.Second}, breaker},
-		{"crash", ecstest.Story{Pull: 20 * time.Second, Crash: true, After: 2 * time.Second, Code: 1}, breaker},
-		{"crash no breaker", ecstest.Story{Pull: 20 * time.Second, Crash: true, After: 2 * time.Second, Code: 1}, "{}"},
-		{"crash breaker only", ecstest.Story{Pull: 20 * time.Second, Crash: true, After: 2 * time.Second, Code: 1}, breakerOnly},
-		{"no image", ecstest.Story{Pull: 5 * time.Second, PullError: "CannotPullContainerError: failed to resolve ref app:2: not found"}, "{}"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			virtual(t, ecstest.Script{image2: c.story}, ecstest.ServiceSeed{Desired: 2, Config: []byte(c.config)}, Deps{}, func(w *world) {
-				start := time.Now()
-				r, err := w.run(w.Context(), image2)
-				t.Logf("%v\n%+v\n%v (class %d, hint %q)\n%s\n%+v %v", time.Since(start), r, err, fault.ClassOf(err), fault.HintOf(err), w.said(), w.last(), w.double.Counts())
-			})
-		})
-	}
 }
