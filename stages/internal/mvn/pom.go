@@ -108,6 +108,9 @@ func ParsePom(path string, text []byte) (*Pom, error) {
 			return &Pom{Path: path}, nil // nothing known, and Maven may well read it
 		}
 		line, column := d.InputPos()
+		if stray, ok := errors.AsType[*strayText](err); ok {
+			line, column = stray.line, stray.column
+		}
 		if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
 			err = errors.New(syntax.Msg)
 		}
@@ -118,6 +121,7 @@ func ParsePom(path string, text []byte) (*Pom, error) {
 
 func decodePom(d *xml.Decoder, p *Pom) error {
 	for {
+		line, column := d.InputPos()
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return errors.New("it has no <project> element")
@@ -127,8 +131,8 @@ func decodePom(d *xml.Decoder, p *Pom) error {
 		}
 		switch t := token.(type) {
 		case xml.CharData:
-			if len(bytes.TrimSpace(t)) > 0 {
-				return errors.New("text before the first element; it is not XML")
+			if err := stray(t, line, column, "text before the first element; it is not XML"); err != nil {
+				return err
 			}
 		case xml.StartElement:
 			if t.Name.Local != "project" {
@@ -145,6 +149,7 @@ func decodePom(d *xml.Decoder, p *Pom) error {
 // rest reads what follows the root element, where only comments may stand.
 func rest(d *xml.Decoder) error {
 	for {
+		line, column := d.InputPos()
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -156,11 +161,35 @@ func rest(d *xml.Decoder) error {
 		case xml.StartElement:
 			return fmt.Errorf("<%s> after the end of <project>", t.Name.Local)
 		case xml.CharData:
-			if len(bytes.TrimSpace(t)) > 0 {
-				return errors.New("text after the end of <project>")
+			if err := stray(t, line, column, "text after the end of <project>"); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// strayText is text where only elements may stand.
+type strayText struct {
+	line, column int
+	what         string
+}
+
+func (e *strayText) Error() string { return e.what }
+
+// stray returns the place of the first character of text that is no white
+// space; text begins at line and column.
+func stray(text []byte, line, column int, what string) error {
+	for _, b := range text {
+		switch b {
+		case '\n':
+			line, column = line+1, 1
+		case ' ', '\t', '\r':
+			column++
+		default:
+			return &strayText{line, column, what}
+		}
+	}
+	return nil
 }
 
 // charset reads the single-byte encodings in which old poms are written. In

@@ -85,17 +85,6 @@ type Resolved struct {
 // Chain is a throwable and its causes, outermost first, each "class: message".
 type Chain []string
 
-// Has tells whether a throwable of this simple class name is in the chain.
-func (c Chain) Has(class string) bool {
-	for _, s := range c {
-		name, _, _ := strings.Cut(s, ": ")
-		if name[strings.LastIndexAny(name, ".$")+1:] == class {
-			return true
-		}
-	}
-	return false
-}
-
 // Messages are the throwables' messages without their classes.
 func (c Chain) Messages() []string {
 	all := make([]string, len(c))
