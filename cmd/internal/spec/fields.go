@@ -1,0 +1,71 @@
+package spec
+
+import (
+	"reflect"
+	"strings"
+)
+
+// field is a struct's field that has a key in fastship.yaml.
+type field struct {
+	name  string // the key
+	path  string // section.key
+	index []int
+	typ   reflect.Type
+}
+
+// fieldsOf lists the keys of a struct, those of inline structs among them, in
+// the order of the source. A field without a yaml tag is no key.
+func fieldsOf(t reflect.Type, path string) []field {
+	var fields []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case options == "inline":
+			for _, inner := range fieldsOf(f.Type, path) {
+				inner.index = append([]int{i}, inner.index...)
+				fields = append(fields, inner)
+			}
+		case name != "" && name != "-":
+			full := name
+			if path != "" {
+				full = path + "." + name
+			}
+			fields = append(fields, field{name, full, []int{i}, f.Type})
+		}
+	}
+	return fields
+}
+
+// allFields lists every key of the file, sections before what is in them.
+func allFields() []field {
+	var fields []field
+	var add func(t reflect.Type, path string)
+	add = func(t reflect.Type, path string) {
+		for _, f := range fieldsOf(t, path) {
+			fields = append(fields, f)
+			if f.typ.Kind() == reflect.Struct {
+				add(f.typ, f.path)
+			}
+		}
+	}
+	add(reflect.TypeFor[Spec](), "")
+	return fields
+}
+
+// typeName is a type's name in help.
+func typeName(t reflect.Type) string {
+	switch {
+	case t == durationType:
+		return "duration"
+	case t.Kind() == reflect.Struct:
+		return "section"
+	case t.Kind() == reflect.Slice:
+		return "list of " + typeName(t.Elem())
+	case t.Kind() == reflect.Bool:
+		return "boolean"
+	case t.Kind() == reflect.Int:
+		return "number"
+	}
+	return "text"
+}

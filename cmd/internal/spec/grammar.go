@@ -1,0 +1,158 @@
+package spec
+
+import (
+	"regexp"
+	"strings"
+)
+
+// The grammar of image references is that of the distribution project's
+// reference package, which registries follow.
+var (
+	hostForm      = regexp.MustCompile(`^(?:(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(?:\.(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?$`)
+	componentForm = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	tagForm       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	digestForm    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	moduleForm    = regexp.MustCompile(`^[\pL_$][\pL\pN_$]*(\.[\pL_$][\pL\pN_$]*)*$`) // JLS 7.7
+	ecsNameForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)                      // CreateService, CreateCluster
+	arnForm       = regexp.MustCompile(`^arn:[a-z0-9-]+:ecs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_/-]+$`)
+	regionForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
+)
+
+// repository wants host/name.
+func repository(s string) error {
+	for _, scheme := range []string{"https://", "http://", "docker://"} {
+		if rest, ok := strings.CutPrefix(s, scheme); ok {
+			return advise("write "+rest, "%s is a URL; a repository has no scheme", quote(s))
+		}
+	}
+	if name, digest, ok := strings.Cut(s, "@"); ok {
+		return advise("write "+name, "%s has the digest %s in it", quote(s), digest)
+	}
+	host, name, ok := strings.Cut(s, "/")
+	if !ok || !isHost(host) {
+		return advise("write host/name; Docker Hub's host is docker.io", "%s names no registry", quote(s))
+	}
+	if before, tag, ok := strings.Cut(name, ":"); ok {
+		return advise("write "+host+"/"+before+" here and the tag in image.tags", "%s has the tag %s in it", quote(s), tag)
+	}
+	return repositoryName(s, host, name)
+}
+
+// isHost tells a registry's host from the first part of a name as Docker
+// does: it has a dot or a port, or is localhost.
+func isHost(s string) bool {
+	return hostForm.MatchString(s) && (s == "localhost" || strings.ContainsAny(s, ".:["))
+}
+
+func repositoryName(whole, host, name string) error {
+	if lower := strings.ToLower(name); lower != name {
+		if host != "" {
+			lower = host + "/" + lower
+		}
+		return advise("write "+lower, "%s has capital letters, which no registry takes: %s", quote(whole), lower)
+	}
+	for component := range strings.SplitSeq(name, "/") {
+		if !componentForm.MatchString(component) {
+			return advise("use a-z, 0-9 and single . _ - between them", "%s is no repository name: %s", quote(whole), quote(component))
+		}
+	}
+	if len(name) > 255 {
+		return advise("", "%s is no repository name: it has more than 255 characters", quote(whole))
+	}
+	return nil
+}
+
+func tag(s string) error {
+	if !tagForm.MatchString(s) {
+		return advise("use letters, digits, and . _ - after the first; at most 128", "%s is no tag", quote(s))
+	}
+	return nil
+}
+
+// base wants jlink or something that could be an image's reference.
+func base(s string) error {
+	if s == "jlink" || strings.HasPrefix(s, "oci:") && len(s) > len("oci:") {
+		return nil
+	}
+	if strings.EqualFold(s, "jlink") {
+		return advise("write jlink", "%s is no image", quote(s))
+	}
+	name, digest, pinned := strings.Cut(s, "@")
+	if pinned && !digestForm.MatchString(digest) {
+		return advise("", "%s is no digest", quote(digest))
+	}
+	host, rest, ok := strings.Cut(name, "/")
+	if !ok || !isHost(host) {
+		host, rest = "", name
+	}
+	rest, tagged, hasTag := strings.Cut(rest, ":")
+	if hasTag {
+		if err := tag(tagged); err != nil {
+			return err
+		}
+	}
+	return repositoryName(s, host, rest)
+}
+
+func goal(s string) error {
+	if strings.HasPrefix(s, "-") {
+		return advise("move it to maven.args", "%s is an argument, not a goal", quote(s))
+	}
+	if strings.ContainsAny(s, " \t\n") {
+		return advise("write each goal as an item of its own", "%s is no goal", quote(s))
+	}
+	return nil
+}
+
+func profile(s string) error {
+	if strings.ContainsAny(s, ", \t\n") {
+		return advise("write each profile as an item of its own", "%s is no profile", quote(s))
+	}
+	return nil
+}
+
+func javaModule(s string) error {
+	if !moduleForm.MatchString(s) {
+		return advise("write a name such as java.sql", "%s is no Java module", quote(s))
+	}
+	return nil
+}
+
+// jvmFlag wants a dash or an argument file: the JVM would take anything else
+// for the main class.
+func jvmFlag(s string) error {
+	if !strings.HasPrefix(s, "-") && !strings.HasPrefix(s, "@") {
+		return advise("write a flag such as -Xmx256m", "%s is no JVM flag", quote(s))
+	}
+	return nil
+}
+
+func ecsName(s string) error {
+	if strings.HasPrefix(s, "arn:") {
+		if !arnForm.MatchString(s) {
+			return advise("copy the ARN from aws ecs describe-services", "%s is no ARN in ECS", quote(s))
+		}
+		return nil
+	}
+	if !ecsNameForm.MatchString(s) {
+		return advise("use letters, digits, _ and -; at most 255", "%s is no name in ECS", quote(s))
+	}
+	return nil
+}
+
+func region(s string) error {
+	if !regionForm.MatchString(s) {
+		return advise("write a name such as eu-central-1", "%s is no AWS region", quote(s))
+	}
+	return nil
+}
+
+// quote marks a text off without escaping it, so that a secret in it is still
+// itself to the redactor; it stays on one line.
+func quote(s string) string {
+	line, _, more := strings.Cut(s, "\n")
+	if more {
+		line += "…"
+	}
+	return `"` + line + `"`
+}

@@ -1,0 +1,65 @@
+package spec
+
+// key is what is to be said and checked of a key beyond its Go type.
+type key struct {
+	path    string
+	doc     string             // one sentence, for help and schema
+	initial string             // what holds when it is left out, for people
+	check   func(string) error // of a text that is not empty, or of each item of a list
+	example string             // a value that passes, where "x" would not
+}
+
+// keys is the one table of fastship.yaml's keys: a test holds it against the
+// Configs, in their order.
+var keys = []key{
+	{path: "version", doc: "The version of this file's form.", initial: "1", example: "1"},
+
+	{path: "maven", doc: "The Maven job."},
+	{path: "maven.goals", doc: "Phases and goals to run.", initial: "package", check: goal},
+	{path: "maven.module", doc: "The module whose jar is the application, where several have one: a folder, an artifactId or group:artifactId."},
+	{path: "maven.profiles", doc: "Profiles to activate; !name deactivates one.", check: profile},
+	{path: "maven.args", doc: "More arguments for Maven, passed on as they are."},
+	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder.", initial: "Maven's own"},
+
+	{path: "image", doc: "What the image is made of and where it goes."},
+	{path: "image.base", doc: "jlink, a Java runtime linked from the JDK that built the jar, or the reference of an image that has Java, or oci:DIR.", initial: "jlink", check: base, example: "example.com/java:21"},
+	{path: "image.modules", doc: "Java modules that jdeps cannot see, added to the jlink base.", check: javaModule},
+	{path: "image.jvm", doc: "JVM flags in the image's entrypoint.", check: jvmFlag, example: "-Xmx256m"},
+	{path: "image.repository", doc: "Where the image is pushed: host/name, without a tag. Without it nothing is pushed.", check: repository, example: "example.com/acme/orders"},
+	{path: "image.tags", doc: "Tags to give the image.", initial: "the commit's first 12 digits; the image's own on a dirty tree or outside git", check: tag},
+	{path: "image.insecure", doc: "Allow plain http to a registry that is not on this machine.", initial: "false", example: "true"},
+
+	{path: "deploy", doc: "The ECS service that runs the image."},
+	{path: "deploy.cluster", doc: "The cluster's name or ARN.", initial: "ECS's default cluster", check: ecsName},
+	{path: "deploy.service", doc: "The service's name or ARN. Without it nothing is deployed.", check: ecsName},
+	{path: "deploy.container", doc: "The container whose image is replaced.", initial: "the only one, or the only essential one, of the task definition", check: ecsName},
+	{path: "deploy.timeout", doc: "How long a rollout may take.", initial: "15m", example: "20m"},
+	{path: "deploy.region", doc: "The AWS region.", initial: "what the AWS SDK finds in environment and profile", check: region, example: "eu-central-1"},
+}
+
+func keyOf(path string) key {
+	for _, k := range keys {
+		if k.path == path {
+			return k
+		}
+	}
+	return key{}
+}
+
+// Key describes one key of fastship.yaml for help.
+type Key struct {
+	Path    string // section.key
+	Type    string // text, number, boolean, duration, section, list of text
+	Default string // what holds without it, in words; empty for nothing
+	Doc     string
+}
+
+// Keys lists every key, sections before their keys.
+func Keys() []Key {
+	var list []Key
+	for _, f := range allFields() {
+		k := keyOf(f.path)
+		list = append(list, Key{f.path, typeName(f.typ), k.initial, k.doc})
+	}
+	return list
+}
