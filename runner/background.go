@@ -23,7 +23,7 @@ func newBackground(ctx context.Context, s *state) *background {
 
 func (b *background) start(stage, what string, work func(context.Context) error) {
 	b.wg.Go(func() {
-		if err := work(b.ctx); err != nil {
+		if err := b.state.guard(stage, func() error { return work(b.ctx) }); err != nil {
 			b.state.emit(stage, Warning{Text: fmt.Sprintf("%s: %v", what, err)})
 		}
 	})
