@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fastship/fastship/cmd/internal/road"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+)
+
+// TestImageRunsInDocker takes each kind of sample through a real registry to a
+// real engine: it answers over HTTP, and SIGTERM reaches the application.
+func TestImageRunsInDocker(t *testing.T) {
+	integration(t)
+	engine(t)
+	registry := distribution(t)
+	for _, c := range []struct{ app, ready, goodbye string }{
+		{"hello", "hello from fastship", "hello: stopping"},
+		{"shaded", "", ""},
+		{"orders", "at your service", "graceful shutdown"},
+	} {
+		t.Run(c.app, func(t *testing.T) {
+			dir := app(t, c.app)
+			reference := registry + "/team/" + c.app
+			config(t, dir, "maven: {args: [-DskipTests]}\nimage: {repository: %s, tags: [v1]}\n", reference)
+			run(t, 0, dir, "run")
+			validateEverywhere(t, dir, reference+":v1")
+
+			docker(t, "pull", "-q", reference+":v1")
+			id := docker(t, "run", "-d", "-P", "--publish", "127.0.0.1::8080", "--memory", "512m", reference+":v1")
+			t.Cleanup(func() { exec.Command("docker", "rm", "-f", id).Run() })
+			address := strings.Fields(docker(t, "port", id, "8080/tcp"))[0]
+			body := answer(t, "http://"+address+"/", 60*time.Second)
+			if !strings.Contains(body, c.ready) {
+				t.Errorf("GET / answers %q, want %q in it", body, c.ready)
+			}
+			docker(t, "stop", "-t", "20", id)
+			if code := docker(t, "inspect", "-f", "{{.State.ExitCode}}", id); code != "143" {
+				t.Errorf("exit code after SIGTERM: %s, want 143", code)
+			}
+			if logs := docker(t, "logs", id); !strings.Contains(logs, c.goodbye) {
+				t.Errorf("the log does not say %q:\n%s", c.goodbye, logs)
+			}
+		})
+	}
+}
+
+// validateEverywhere holds the layout and the pushed image against readers of
+// other makers.
+func validateEverywhere(t *testing.T, dir, reference string) {
+	t.Helper()
+	folder := filepath.Join(dir, ".fastship", "image")
+	index, err := layout.ImageIndexFromPath(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Errorf("the layout: %v", err)
+	}
+	parsed, err := name.ParseReference(reference, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := remote.Image(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Image(image); err != nil {
+		t.Errorf("the pushed image: %v", err)
+	}
+	skopeo := need(t, "skopeo")
+	local := output(t, skopeo, "inspect", "--format", "{{.Digest}}", "oci:"+folder)
+	pushed := output(t, skopeo, "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+reference)
+	if local != pushed {
+		t.Errorf("skopeo: layout %s, registry %s", local, pushed)
+	}
+}
+
+// engine skips where no Docker engine answers.
+func engine(t *testing.T) {
+	t.Helper()
+	need(t, "docker")
+	if out, err := exec.Command("docker", "info").CombinedOutput(); err != nil {
+		t.Skipf("no Docker engine answers: %s", bytes.TrimSpace(out))
+	}
+}
+
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	return output(t, "docker", args...)
+}
+
+func output(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// distribution starts Debian's distribution registry and returns host:port.
+func distribution(t *testing.T) string {
+	t.Helper()
+	server := need(t, "docker-registry")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	file := filepath.Join(t.TempDir(), "registry.yml")
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", t.TempDir(), address)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, server, "serve", file)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); cmd.Wait() })
+	answer(t, "http://"+address+"/v2/", 20*time.Second)
+	return address
+}
+
+// answer waits for the first HTTP 200 and returns its body.
+func answer(t *testing.T, url string, within time.Duration) string {
+	t.Helper()
+	var last string
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		r, err := http.Get(url)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err == nil && r.StatusCode == http.StatusOK {
+			return string(body)
+		}
+		last = fmt.Sprintf("%s %v", r.Status, err)
+	}
+	t.Fatalf("%s does not answer 200 within %v: %s", url, within, last)
+	return ""
+}
+
+// config writes the project's fastship.yaml.
+func config(t *testing.T, dir, format string, args ...any) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "fastship.yaml"), fmt.Appendf(nil, format, args...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// result reads a file that --result wrote.
+func result(t *testing.T, file string) road.Result {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r road.Result
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSandboxRunsTheImage is the main job of the README: the whole road, and
+// HTTP 200 out of the image; nothing of it is left afterwards.
+func TestSandboxRunsTheImage(t *testing.T) {
+	for _, name := range []string{"hello", "shaded", "orders"} {
+		t.Run(name, func(t *testing.T) {
+			if name != "hello" {
+				integration(t)
+			}
+			dir := app(t, name)
+			_, stderr := run(t, 0, dir, "run", "--sandbox", "--result", "result.json")
+			r := result(t, filepath.Join(dir, "result.json"))
+			if r.Sandbox == nil || r.Sandbox.Status != 200 {
+				t.Fatalf("the sandbox answered %+v\n%s", r.Sandbox, stderr)
+			}
+			if r.Rollout == nil || r.Rollout.Outcome != "Succeeded" {
+				t.Errorf("rollout %+v", r.Rollout)
+			}
+			nothingLeft(t, dir)
+		})
+	}
+}
+
+// TestSandboxTellsTheFirstCause runs services that cannot live.
+func TestSandboxTellsTheFirstCause(t *testing.T) {
+	integration(t)
+	for _, c := range []struct{ app, last, above string }{
+		{"broken/crash", `exit code 1|exited with 1`, `crash`},
+		{"broken/hidden-module", `exit code 1|exited with 1`, `image\.modules.*java\.sql\.rowset|java\.sql\.rowset.*image\.modules`},
+		{"broken/unhealthy", `500`, ``},
+	} {
+		t.Run(filepath.Base(c.app), func(t *testing.T) {
+			dir := app(t, c.app)
+			_, stderr := run(t, 30, dir, "run", "--sandbox")
+			if last := lastOf(stderr); !regexp.MustCompile(c.last).MatchString(last) {
+				t.Errorf("last line %q, want %q\n%s", last, c.last, stderr)
+			}
+			if !regexp.MustCompile(c.above).MatchString(stderr) {
+				t.Errorf("nothing says %q\n%s", c.above, stderr)
+			}
+			nothingLeft(t, dir)
+		})
+	}
+}
+
+// TestSandboxRollsOver keeps one run serving while a second one, after a
+// change of the code, rolls its service over: every request in between is
+// answered.
+func TestSandboxRollsOver(t *testing.T) {
+	dir := app(t, "hello")
+	keeper := program(t, dir, "run", "--sandbox", "--keep")
+	lines := follow(t, keeper)
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
+	var url string
+	waitFor(t, func() bool {
+		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.first("serving"))
+		return url != ""
+	})
+	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "hello from fastship") {
+		t.Fatalf("first revision answers %q", body)
+	}
+
+	file := filepath.Join(dir, "src/main/java/com/example/hello/Hello.java")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.ReplaceAll(source, []byte("hello from fastship"), []byte("second revision")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				answer(t, url, time.Second)
+			}
+		}
+	})
+	run(t, 0, dir, "run", "--sandbox")
+	close(stop)
+	asking.Wait()
+	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "second revision") {
+		t.Errorf("after the second run the service answers %q", body)
+	}
+
+	keeper.Process.Signal(syscall.SIGINT)
+	keeper.Wait()
+	if code := keeper.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the keeping run ends with %d\n%s", code, lines.all())
+	}
+	nothingLeft(t, dir)
+}
+
+// TestSandboxSurvivesKillNine kills a serving sandbox: no process outlives it,
+// and the next run clears the rest and works.
+func TestSandboxSurvivesKillNine(t *testing.T) {
+	dir := app(t, "hello")
+	keeper := program(t, dir, "run", "--sandbox", "--keep")
+	lines := follow(t, keeper)
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return lines.first("serving") != "" })
+	keeper.Process.Kill()
+	keeper.Wait()
+	noneLeft(t, "com.example.hello.Hello|/app/app.jar")
+	run(t, 0, dir, "run", "--sandbox")
+	nothingLeft(t, dir)
+}
+
+// nothingLeft holds that no process, no mount and no state of a sandbox is
+// left in the project.
+func nothingLeft(t *testing.T, dir string) {
+	t.Helper()
+	noneLeft(t, "/app/app.jar")
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), dir) {
+		t.Errorf("mounts are left in the project:\n%s", mounts)
+	}
+	if state := filepath.Join(dir, ".fastship", "sandbox"); exists(state) {
+		left, _ := os.ReadDir(state)
+		for _, e := range left {
+			t.Errorf("left behind: .fastship/sandbox/%s", e.Name())
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSignals ends a run in the middle of its Maven child: the child's whole
+// process group goes, the exit code says which signal it was, the last line
+// too, and the result file is written.
+func TestSignals(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		signal syscall.Signal
+		code   int
+		last   string
+	}{
+		{"SIGINT", syscall.SIGINT, 130, "error: interrupted"},
+		{"SIGTERM", syscall.SIGTERM, 143, "error: terminated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, marker := stuckProject(t, "trap 'echo bye; exit 1' TERM")
+			cmd := program(t, dir, "run", "--result", "result.json")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, func() bool { return exists(filepath.Join(dir, "started")) })
+			cmd.Process.Signal(c.signal)
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d\n%s", code, c.code, stderr.String())
+			}
+			if last := lastOf(stderr.String()); last != c.last {
+				t.Errorf("last line %q, want %q", last, c.last)
+			}
+			if r := result(t, filepath.Join(dir, "result.json")); r.ExitCode != c.code {
+				t.Errorf("the result file says exit code %d", r.ExitCode)
+			}
+			noneLeft(t, marker)
+		})
+	}
+}
+
+// TestSecondInterruptEndsAtOnce has a child that ignores SIGTERM: the second
+// SIGINT does not wait for the grace period, and the child dies all the same.
+func TestSecondInterruptEndsAtOnce(t *testing.T) {
+	dir, marker := stuckProject(t, "trap '' TERM")
+	cmd := program(t, dir, "run")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return exists(filepath.Join(dir, "started")) })
+	cmd.Process.Signal(syscall.SIGINT)
+	time.Sleep(300 * time.Millisecond)
+	start := time.Now()
+	cmd.Process.Signal(syscall.SIGINT)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d, want 130", code)
+	}
+	if waited := time.Since(start); waited > 2*time.Second {
+		t.Errorf("the second SIGINT took %v", waited)
+	}
+	noneLeft(t, marker)
+}
+
+// TestKillNineLeavesNoChild kills fastship itself: the parent-death signal
+// takes the child along.
+func TestKillNineLeavesNoChild(t *testing.T) {
+	dir, marker := stuckProject(t, "trap '' TERM")
+	cmd := program(t, dir, "run")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return exists(filepath.Join(dir, "started")) })
+	cmd.Process.Kill()
+	cmd.Wait()
+	noneLeft(t, marker)
+}
+
+// stuckProject is hello with a Maven wrapper that never ends. The marker is in
+// the command line of the wrapper's child, to find it by.
+func stuckProject(t *testing.T, trap string) (dir, marker string) {
+	t.Helper()
+	dir = app(t, "hello")
+	marker = filepath.Join(dir, "marker")
+	script := "#!/bin/sh\n" + trap + "\ntouch started\nwhile :; do tail -f /dev/null " + marker + " & wait $!; done\n"
+	if err := os.WriteFile(marker, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mvnw"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir, marker
+}
+
+// noneLeft waits a moment for every process that names the marker to be gone.
+func noneLeft(t *testing.T, marker string) {
+	t.Helper()
+	var left string
+	for range 40 {
+		out, _ := exec.Command("pgrep", "-af", marker).Output()
+		if left = string(out); left == "" {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	exec.Command("pkill", "-9", "-f", marker).Run()
+	t.Errorf("still running:\n%s", left)
+}
+
+func exists(file string) bool {
+	_, err := os.Lstat(file)
+	return err == nil
+}
+
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	for range 600 {
+		if ready() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("waited 30 s in vain")
+}
+
+func lastOf(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return lines[len(lines)-1]
+}

@@ -1,0 +1,75 @@
+package road
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image"
+	"github.com/fastship/fastship/stages/maven"
+	"github.com/fastship/fastship/stages/push"
+	"github.com/fastship/fastship/stages/rollout"
+	"github.com/fastship/fastship/stages/source"
+)
+
+// build joins the stages that this run has: always up to the image, the push
+// when there is a repository, the rollout when there is a service; in the
+// sandbox all of them.
+func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, error) {
+	b := &runner.Builder{}
+	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
+	mvn := runner.Add(b, mavenStep(opt, memory), runner.Map(b, src, mavenIn))
+	img := runner.Add(b, imageStep(opt, memory), runner.Join(b, src, mvn, imageIn))
+	pushed := runner.Join(b, src, img, pushIn)
+	switch {
+	case opt.Sandbox:
+		reference := runner.Add(b, place.pushStep(), pushed)
+		runner.Add(b, place.rolloutStep(), runner.Map(b, reference, rolloutIn))
+	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Service != "":
+		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
+	case opt.Spec.Image.Repository != "":
+		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), push.Deps{}), pushed)
+		if opt.Spec.Deploy.Service != "" {
+			config := opt.Spec.Deploy
+			config.Repository = opt.Spec.Image.Repository
+			runner.Add(b, rollout.New(config, rollout.Deps{}), runner.Map(b, reference, rolloutIn))
+		}
+	}
+	return b, nil
+}
+
+func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out] {
+	config := opt.Spec.Maven
+	config.Dir = opt.Dir
+	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home})
+}
+
+func imageStep(opt Options, memory *cache.Cache) runner.Step[image.In, image.Out] {
+	config := opt.Spec.Image.Image()
+	config.Layout = filepath.Join(opt.stateDir(), "image")
+	return image.New(config, image.Deps{Cache: memory})
+}
+
+func mavenIn(s source.Out) maven.In { return maven.In{Dir: s.Dir, Tree: s.Tree} }
+
+func imageIn(s source.Out, m maven.Out) image.In {
+	in := image.In{
+		Jar: m.Jar, Name: m.ArtifactID, Version: m.Version,
+		JavaHome: m.JavaHome, JavaMajor: m.JavaMajor,
+		Revision: s.Commit, Source: s.Remote, Created: s.Time,
+	}
+	for _, l := range m.Libraries {
+		if strings.HasSuffix(l.Version, "-SNAPSHOT") {
+			in.Snapshots = append(in.Snapshots, l.File)
+		}
+	}
+	return in
+}
+
+func pushIn(s source.Out, i image.Out) push.In {
+	return push.In{Layout: i.Layout, Digest: i.Digest, Commit: s.Commit, Dirty: s.Dirty}
+}
+
+func rolloutIn(p push.Out) rollout.In { return rollout.In{Image: p.Reference} }

@@ -1,0 +1,135 @@
+// Package road is the wiring: which stages a run has and how one's output
+// becomes the next one's input.
+package road
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/cache/dir"
+	"github.com/fastship/fastship/cmd/internal/spec"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+)
+
+// The stages, in the order of the road.
+const (
+	stageSource  = "source"
+	stageMaven   = "maven"
+	stageImage   = "image"
+	stagePush    = "push"
+	stageRollout = "rollout"
+)
+
+// StageNames lists the stages in the order of the road.
+func StageNames() []string {
+	return []string{stageSource, stageMaven, stageImage, stagePush, stageRollout}
+}
+
+// Options are one run as the command line asks for it.
+type Options struct {
+	Dir         string // the project's folder, absolute
+	Spec        *spec.Spec
+	Environ     []string
+	Home        string // the user's home folder, empty when there is none
+	CacheDir    string // absolute
+	CacheBytes  int64  // the cache's size cap; 0 for its default
+	DryRun      bool
+	Sandbox     bool
+	Keep        bool // go on serving in the sandbox until ctx ends
+	Force       bool
+	From, Until string // names of stages, or empty
+}
+
+// stateDir is where a project keeps what fastship made of it.
+func (o Options) stateDir() string { return filepath.Join(o.Dir, ".fastship") }
+
+// Run takes the project along the road and returns what came of it, also
+// when an error comes with it.
+func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, error) {
+	result := Result{Schema: ResultSchema, Run: newRunID()}
+	tell := func(body runner.Body) { emit(runner.Event{Time: time.Now(), Body: body}) }
+	store, err := dir.Open(opt.CacheDir, dir.Options{MaxBytes: opt.CacheBytes})
+	if err != nil {
+		return result, err
+	}
+	memory := &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { tell(runner.Warning{Text: err.Error()}) }}
+	if opt.Force {
+		memory.Actions = forgetful{store}
+	}
+	record, err := readRecord(opt.stateDir())
+	if err != nil && opt.From != "" {
+		return result, err
+	}
+	place := &place{opt: opt, memory: memory, tell: tell}
+	defer place.close(context.WithoutCancel(ctx))
+	b, err := build(opt, memory, place)
+	if err != nil {
+		return result, err
+	}
+	tell(runner.RunStarted{ID: result.Run, Stages: b.Names()})
+	options := runner.Options{
+		Emit: emit, From: opt.From, Until: opt.Until, Given: record,
+		Begin: func() error { return begin(ctx, opt, place) },
+	}
+	if opt.DryRun {
+		return result, b.Plan(ctx, options)
+	}
+	report, err := b.Run(ctx, options)
+	err = cmp.Or(err, result.fill(report))
+	if hasRun(report) {
+		err = cmp.Or(err, writeRecord(opt.stateDir(), report))
+		if trimErr := store.Trim(context.WithoutCancel(ctx)); trimErr != nil {
+			tell(runner.Warning{Text: trimErr.Error()})
+		}
+	}
+	if err == nil && result.Rollout != nil && place.seen != nil {
+		result.Sandbox, err = place.answer(ctx)
+	}
+	return result, err
+}
+
+// begin is the first moment at which a run writes.
+func begin(ctx context.Context, opt Options, place *place) error {
+	if err := makeStateDir(opt.stateDir()); err != nil {
+		return fault.New(fault.Missing, "make the project's folder writable", "%w", err)
+	}
+	if !opt.Sandbox {
+		return nil
+	}
+	return place.open(ctx)
+}
+
+// hasRun tells whether any stage began, which is when there is something to
+// record.
+func hasRun(report runner.Report) bool {
+	return slices.ContainsFunc(report.Steps, func(s runner.StepReport) bool { return s.Seconds > 0 })
+}
+
+// makeStateDir makes the folder that git, and the source's identity, leave out.
+func makeStateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	ignore := filepath.Join(dir, ".gitignore")
+	if _, err := os.Lstat(ignore); errors.Is(err, os.ErrNotExist) {
+		return os.WriteFile(ignore, []byte("*\n"), 0o644)
+	}
+	return nil
+}
+
+// newRunID is unique enough to tell runs in one log apart: the time to the
+// second and 24 random bits.
+func newRunID() string {
+	var b [3]byte
+	rand.Read(b[:])
+	return time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(b[:])
+}
