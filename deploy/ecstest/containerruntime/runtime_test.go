@@ -405,6 +405,9 @@ func TestTargetHealth(t *testing.T) {
 			if h := wait(b, s, anything[ecstest.Health]); h.Healthy != (test.want == "") || h.Reason != test.want {
 				t.Errorf("%+v", h)
 			}
+			if log := b.runtime.Logs(s.id, "web"); test.want != "" && !slices.Contains(log, test.want) {
+				t.Errorf("the reason is not in the log: %q", log)
+			}
 		})
 	}
 }

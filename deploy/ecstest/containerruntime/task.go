@@ -207,7 +207,13 @@ func (t *task) follow(ctx context.Context, i int, c *container.Container, follow
 		defer f.close()
 		w := &target{
 			container: c, forward: f, wanted: port, anyPort: t.runtime.options.AnyPort,
-			probe: t.runtime.options.Probe, judged: t.spec.Target != nil, report: t.report,
+			probe: t.runtime.options.Probe, judged: t.spec.Target != nil,
+			report: func(e ecstest.TaskEvent) {
+				if h, ok := e.(ecstest.Health); ok && !h.Healthy {
+					t.log(i, "stderr", h.Reason) // an application rarely says that itself
+				}
+				t.report(e)
+			},
 		}
 		w.watch(ctx)
 		<-ctx.Done()

@@ -167,7 +167,7 @@ func unpackLayer(ctx context.Context, root *os.Root, layer v1.Layer, diffID v1.H
 	defer done()
 	sum := sha256.New()
 	content := io.TeeReader(plain, sum)
-	u := &unpacker{root: root, owners: os.Geteuid() == 0, onto: onto, seen: map[string]struct{}{}}
+	u := &unpacker{root: root, owners: os.Geteuid() == 0, onto: onto, seen: map[string]struct{}{}, room: taskStorage}
 	err = u.unpack(content)
 	if err == nil {
 		_, err = io.Copy(io.Discard, content) // what pads the tar counts

@@ -32,8 +32,14 @@ type unpacker struct {
 	root   *os.Root
 	owners bool                // keep owners: for root only
 	onto   bool                // the tree has the layers below it, which whiteouts act on
-	seen   map[string]struct{} // paths of this layer, only with onto
+	seen   map[string]struct{} // paths of this layer with their parents, only with onto
+	room   int64               // bytes that files may still take
 }
+
+// taskStorage is what a task has for its image on Fargate, unless it asks for
+// more (ephemeralStorage). It also bounds what a small, hostile archive may
+// grow to.
+const taskStorage = 20 << 30
 
 // decompress reads a layer's blob by what its first bytes are: media types
 // are known to lie. close frees the decompressor.
@@ -94,8 +100,8 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 		return u.whiteout(parent, base)
 	}
 	name = path.Join(parent, base)
-	if u.onto {
-		u.seen[name] = struct{}{}
+	for p := name; u.onto && p != "."; p = path.Dir(p) {
+		u.seen[p] = struct{}{}
 	}
 	if err := u.clear(name, h.Typeflag == tar.TypeDir); err != nil {
 		return err
@@ -122,6 +128,9 @@ func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
 			return err
 		}
 	case tar.TypeReg:
+		if u.room -= h.Size; u.room < 0 {
+			return errors.New("the image is larger than the 20 GiB that a task has")
+		}
 		if err := u.file(name, content); err != nil {
 			return err
 		}
