@@ -1,0 +1,220 @@
+package maven
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/cache/dir"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
+func TestRunBuildsSpringBoot(t *testing.T) {
+	needMaven(t)
+	for maven, path := range mavens(t) {
+		t.Run(maven, func(t *testing.T) {
+			project := app(t, "orders")
+			r := runStep(t, t.Context(), step(t, Config{Dir: project}, "PATH="+path))
+			if r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.output())
+			}
+			if want := filepath.Join(project, "target", "orders-1.0.0.jar"); r.out.Jar.Name != want {
+				t.Errorf("jar %s, want %s", r.out.Jar.Name, want)
+			}
+			if r.out.Tests.Run == 0 || r.out.Tests.Failed != 0 {
+				t.Errorf("tests %+v", r.out.Tests)
+			}
+			spring := slices.IndexFunc(r.out.Libraries, func(l Library) bool { return l.Name == "spring-core" })
+			if len(r.out.Libraries) < 40 || spring < 0 || r.out.Libraries[spring].Group != "org.springframework" || !strings.HasPrefix(r.out.Libraries[spring].File, "spring-core-") {
+				t.Errorf("libraries %+v", r.out.Libraries)
+			}
+			if slices.ContainsFunc(r.out.Libraries, func(l Library) bool { return strings.Contains(l.Name, "junit") }) {
+				t.Error("a library of the tests is on the runtime class path")
+			}
+		})
+	}
+}
+
+func TestRunTakesTheShadedJar(t *testing.T) {
+	needMaven(t)
+	r := runStep(t, t.Context(), step(t, Config{Dir: app(t, "shaded")}))
+	if r.err != nil || strings.HasPrefix(filepath.Base(r.out.Jar.Name), "original-") || r.out.Jar.Size < 100_000 {
+		t.Errorf("%v, %+v", r.err, r.out.Jar)
+	}
+}
+
+// reactor is a build of n libraries and an application that needs them all,
+// each with a test.
+func reactor(t *testing.T, n int) string {
+	parent := "<parent><groupId>com.example</groupId><artifactId>root</artifactId><version>1.0.0</version></parent>"
+	head := `<project><modelVersion>4.0.0</modelVersion>`
+	var modules, dependencies string
+	var all []string
+	for i := range n {
+		name := fmt.Sprintf("lib%d", i)
+		modules += "<module>" + name + "</module>"
+		dependencies += "<dependency><groupId>com.example</groupId><artifactId>" + name + "</artifactId><version>1.0.0</version></dependency>"
+		all = append(all, name+"/pom.xml", head+parent+"<artifactId>"+name+"</artifactId></project>",
+			name+"/src/main/java/"+name+"/Lib.java", "package "+name+"; public class Lib {}",
+			name+"/src/test/java/"+name+"/LibTest.java", "package "+name+"; class LibTest { @org.junit.jupiter.api.Test void works() {} }")
+	}
+	all = append(all,
+		"pom.xml", head+`<groupId>com.example</groupId><artifactId>root</artifactId><version>1.0.0</version><packaging>pom</packaging>
+<modules>`+modules+`<module>app</module></modules>
+<properties><maven.compiler.source>17</maven.compiler.source><maven.compiler.target>17</maven.compiler.target><project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>
+<dependencies><dependency><groupId>org.junit.jupiter</groupId><artifactId>junit-jupiter</artifactId><version>5.11.4</version><scope>test</scope></dependency></dependencies>
+<build><pluginManagement><plugins>
+<plugin><artifactId>maven-surefire-plugin</artifactId><version>3.6.1</version></plugin>
+<plugin><artifactId>maven-compiler-plugin</artifactId><version>3.16.0</version></plugin>
+<plugin><artifactId>maven-resources-plugin</artifactId><version>3.5.0</version></plugin>
+<plugin><artifactId>maven-jar-plugin</artifactId><version>3.5.1</version></plugin>
+</plugins></pluginManagement></build></project>`,
+		"app/pom.xml", head+parent+`<artifactId>app</artifactId><dependencies>`+dependencies+`</dependencies><build><plugins><plugin><artifactId>maven-jar-plugin</artifactId>
+<configuration><archive><manifest><mainClass>com.example.Main</mainClass></manifest></archive></configuration></plugin></plugins></build></project>`,
+		"app/src/main/java/com/example/Main.java", mainJava)
+	return files(t, all...)
+}
+
+func TestRunIsSafeWhereMavenWorksInParallel(t *testing.T) {
+	needMaven(t)
+	for maven, path := range mavens(t) {
+		t.Run(maven, func(t *testing.T) {
+			s := step(t, Config{Dir: reactor(t, 6), Args: []string{"-T", "4"}}, "PATH="+path)
+			r := runStep(t, t.Context(), s)
+			if r.err != nil {
+				t.Fatalf("%v\n%s", r.err, r.output())
+			}
+			if r.out.ArtifactID != "app" || r.out.Tests != (runner.Tests{Run: 6}) || len(r.out.ReactorIDs) != 8 || len(r.out.Libraries) != 6 {
+				t.Errorf("%+v", r.out)
+			}
+		})
+	}
+}
+
+func TestRunCountsTheTestsOfThisRunOnly(t *testing.T) {
+	needMaven(t)
+	project := reactor(t, 2)
+	s := step(t, Config{Dir: project, Module: "lib1"})
+	_ = runStep(t, t.Context(), step(t, Config{Dir: project}))
+	r := runStep(t, t.Context(), s) // lib0's report of the first run is still there
+	if r.out.Tests != (runner.Tests{Run: 1}) {
+		t.Errorf("tests %+v", r.out.Tests)
+	}
+	r = runStep(t, t.Context(), step(t, Config{Dir: project, Args: []string{"-DskipTests"}}))
+	if r.out.Tests != (runner.Tests{}) || !strings.Contains(r.said(), "0 tests run: they are switched off by -DskipTests") {
+		t.Errorf("tests %+v\n%s", r.out.Tests, r.said())
+	}
+}
+
+// TestRunKeepsTheUsersExtensions names one that does not exist, in each place
+// where Maven takes it from: Maven complains of it by name.
+func TestRunKeepsTheUsersExtensions(t *testing.T) {
+	needMaven(t)
+	project := app(t, "hello")
+	marker := filepath.Join(t.TempDir(), "users-own.jar")
+	spy, err := os.ReadFile("../internal/mvn/spy/spy.jar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(marker, spy, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(project, ".mvn", "maven.config")
+	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, []byte("-X\n-Dmaven.ext.class.path="+marker+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := runStep(t, t.Context(), step(t, Config{Dir: project}))
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if !strings.Contains(r.output(), "users-own.jar") {
+		t.Errorf("Maven did not load the user's extension:\n%s", r.output())
+	}
+}
+
+func TestRunUsesTheWrapper(t *testing.T) {
+	needMaven(t)
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		t.Skip("no mvn on PATH for the wrapper to stand for")
+	}
+	project := app(t, "hello")
+	wrapper := filepath.Join(project, "mvnw")
+	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\necho this is the wrapper\nexec "+mvn+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := runStep(t, t.Context(), step(t, Config{Dir: project}))
+	if r.err != nil || !strings.Contains(r.output(), "this is the wrapper") || !strings.Contains(r.said(), "from the project's ./mvnw") {
+		t.Errorf("%v\n%s\n%s", r.err, r.said(), r.output())
+	}
+}
+
+func TestRunBringsAMavenOfItsOwn(t *testing.T) {
+	needMaven(t)
+	store, err := dir.Open(t.TempDir(), dir.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A PATH with what Maven's script needs, and no mvn.
+	bin := t.TempDir()
+	for _, tool := range strings.Fields("sh uname dirname ls expr tr java sed xargs cat basename") {
+		if path, err := exec.LookPath(tool); err == nil {
+			if err := os.Symlink(path, filepath.Join(bin, tool)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := New(Config{Dir: app(t, "hello")}, Deps{
+		Environ: append(os.Environ(), "PATH="+bin), Home: os.Getenv("HOME"), HTTP: http.DefaultClient,
+		Cache: &cache.Cache{Blobs: store, Actions: store},
+	})
+	for range 2 {
+		r := runStep(t, t.Context(), s)
+		if r.err != nil {
+			t.Fatalf("%v\n%s", r.err, r.output())
+		}
+		if r.out.Maven != mvn.PinnedMaven {
+			t.Errorf("ran Maven %s", r.out.Maven)
+		}
+	}
+}
+
+func TestRunIsInterrupted(t *testing.T) {
+	needMaven(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	s := step(t, Config{Dir: app(t, "orders")})
+	timer := time.AfterFunc(3*time.Second, func() { cancel(interrupted) })
+	defer timer.Stop()
+	before := temporary(t)
+	r := runStep(t, ctx, s)
+	if !errors.Is(r.err, interrupted) {
+		t.Errorf("error %v", r.err)
+	}
+	if after := temporary(t); len(after) > len(before) {
+		t.Errorf("left behind: %v", after)
+	}
+}
+
+// temporary lists the spy's folders.
+func temporary(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), "fastship-maven-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
