@@ -2,11 +2,32 @@
 // nothing else.
 package push
 
+import (
+	"context"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
 // Config is what the image section of fastship.yaml says to this stage.
 type Config struct {
 	Repository string   `yaml:"repository"` // host/name, without a tag
 	Tags       []string `yaml:"tags"`       // default: the commit's first 12 digits, or the image digest's outside git
 	Insecure   bool     `yaml:"insecure"`   // allow plain http to a host that is not loopback
+}
+
+// Deps is what the stage is lent. The zero value talks to the real world.
+type Deps struct {
+	// AWS loads the configuration for an ECR registry in a region; nil means
+	// the SDK's ordinary chain.
+	AWS func(ctx context.Context, region string) (aws.Config, error)
+	// Keychain finds the credentials of registries that are not ECR's; nil
+	// means the Docker configuration and its helpers.
+	Keychain authn.Keychain
+	// Transport is the network; nil means HTTP with the proxies of the
+	// environment.
+	Transport http.RoundTripper
 }
 
 // In is the image to push.
@@ -21,7 +42,7 @@ type In struct {
 type Out struct {
 	Reference string   `json:"reference"` // repository@sha256:…
 	Tags      []string `json:"tags"`
-	Bytes     int64    `json:"bytes"`  // sent
+	Bytes     int64    `json:"bytes"`  // of blobs, sent
 	Blobs     int      `json:"blobs"`  // sent
 	Reused    int      `json:"reused"` // blobs that the registry had or mounted
 }

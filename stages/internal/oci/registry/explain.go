@@ -22,9 +22,12 @@ import (
 // temporary tells whether the same request may succeed a little later.
 func temporary(err error) bool {
 	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return e.StatusCode >= 500 && e.StatusCode != http.StatusNotImplemented ||
+		return e.StatusCode >= 500 && e.StatusCode != http.StatusNotImplemented && e.StatusCode != http.StatusInsufficientStorage ||
 			e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusRequestTimeout ||
-			hasCode(e, transport.BlobUploadUnknownErrorCode) || hasCode(e, transport.BlobUploadInvalidErrorCode)
+			has(e, transport.BlobUploadUnknownErrorCode) || has(e, transport.BlobUploadInvalidErrorCode)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return false // nobody is there; the user should hear of it now
 	}
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
@@ -43,8 +46,14 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func hasCode(e *transport.Error, code transport.ErrorCode) bool {
+func has(e *transport.Error, code transport.ErrorCode) bool {
 	return slices.ContainsFunc(e.Errors, func(d transport.Diagnostic) bool { return d.Code == code })
+}
+
+// HasCode tells whether err is a registry's refusal for that reason.
+func HasCode(err error, code transport.ErrorCode) bool {
+	e, ok := errors.AsType[*transport.Error](err)
+	return ok && has(e, code)
 }
 
 // StatusOf returns the HTTP status of a registry's refusal, or 0.
@@ -83,8 +92,7 @@ func diagnose(host string, err error) (what, hint string) {
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
 		return "unknown host " + host, "correct the host's name in image.repository or image.base"
 	}
-	unknown, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_ = unknown
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, isHost := errors.AsType[x509.HostnameError](err)
 	_, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
@@ -107,14 +115,14 @@ func diagnose(host string, err error) (what, hint string) {
 func diagnoseStatus(host string, e *transport.Error) (what, hint string) {
 	switch {
 	case e.StatusCode == http.StatusUnauthorized:
-		return "not logged in to " + host, loginHint(host)
-	case hasCode(e, transport.NameUnknownErrorCode):
+		return "no valid login for " + host, loginHint(host)
+	case has(e, transport.NameUnknownErrorCode):
 		return "the repository does not exist", "create it, or correct the name"
 	case e.StatusCode == http.StatusForbidden && isECR(host):
 		return "refused", "check that the role may use ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage, ecr:BatchGetImage"
 	case e.StatusCode == http.StatusForbidden:
 		return "refused", "log in as a user who may do this: docker login " + host
-	case hasCode(e, transport.TooManyRequestsErrorCode) || e.StatusCode == http.StatusTooManyRequests:
+	case has(e, transport.TooManyRequestsErrorCode) || e.StatusCode == http.StatusTooManyRequests:
 		return "too many requests", "try again later, or log in: docker login " + host
 	case e.StatusCode == http.StatusInsufficientStorage:
 		return "the registry has no room left", "free space in the registry"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func Connect(ctx context.Context, repo name.Repository, scope string, o Options)
 	}
 	base := o.Transport
 	if base == nil {
-		base = remote.DefaultTransport
+		base = network()
 	}
 	base = transport.NewUserAgent(guard{base, o.Insecure}, o.UserAgent)
 	var authenticated http.RoundTripper
@@ -76,6 +77,19 @@ func Connect(ctx context.Context, repo name.Repository, scope string, o Options)
 		return nil, err
 	}
 	return &Client{Repository: repo, Transport: authenticated}, nil
+}
+
+// network is the library's transport with less patience for what does not
+// answer, and more for a registry that takes its time to store a layer.
+func network() http.RoundTripper {
+	t, ok := remote.DefaultTransport.(*http.Transport)
+	if !ok {
+		return remote.DefaultTransport
+	}
+	t = t.Clone()
+	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = 5 * time.Minute
+	return t
 }
 
 // Remote gives the options for ggcr's remote package: this client's
@@ -101,6 +115,18 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" && !g.insecure && !isLoopback(r.URL.Hostname()) {
 		return nil, fmt.Errorf("%s: %w", r.URL.Host, errPlain)
 	}
+	if r.GetBody == nil || r.Body == nil {
+		return g.next.RoundTrip(r)
+	}
+	// The layer above sends a request again when its token has run out,
+	// with the body that was read already: every try needs its own.
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	r.Body.Close()
+	r = r.Clone(r.Context())
+	r.Body = body
 	return g.next.RoundTrip(r)
 }
 
@@ -115,9 +141,13 @@ func isLoopback(host string) bool {
 // Attempts is how often Retry tries in all.
 const Attempts = 5
 
+// maxWait bounds what a registry may ask for by Retry-After.
+const maxWait = 30 * time.Second
+
 // Retry calls work until it succeeds, fails for good, or has failed Attempts
-// times; it waits 0.2 s at first and three times as long each time. What is
-// worth another try: 408, 429, 5xx and a connection that was cut.
+// times; it waits 0.2 s at first and three times as long each time, or as
+// long as the registry says. What is worth another try: 408, 429, 5xx and a
+// connection that was cut.
 func Retry(ctx context.Context, work func() error) error {
 	wait := 200 * time.Millisecond
 	for attempt := 1; ; attempt++ {
@@ -125,7 +155,11 @@ func Retry(ctx context.Context, work func() error) error {
 		if err == nil || attempt == Attempts || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
-		timer := time.NewTimer(wait)
+		pause := wait
+		if r, ok := errors.AsType[*retryAfter](err); ok {
+			pause = min(max(r.wait, pause), maxWait)
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -134,4 +168,22 @@ func Retry(ctx context.Context, work func() error) error {
 		}
 		wait *= 3
 	}
+}
+
+// retryAfter is a refusal that says when to come back.
+type retryAfter struct {
+	error
+	wait time.Duration
+}
+
+func (r *retryAfter) Unwrap() error { return r.error }
+
+// CheckResponse returns the registry's error unless the status is one of
+// codes.
+func CheckResponse(resp *http.Response, codes ...int) error {
+	err := transport.CheckError(resp, codes...)
+	if seconds, numErr := strconv.Atoi(resp.Header.Get("Retry-After")); err != nil && numErr == nil && seconds > 0 {
+		return &retryAfter{err, time.Duration(seconds) * time.Second}
+	}
+	return err
 }
