@@ -38,6 +38,10 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 			continue
 		}
 		f.said[e.ID] = true
+		f.failed = f.failed || strings.Contains(e.Message, "(deployment "+f.begun.ID+") deployment failed")
+		if m := rollingBack.FindStringSubmatch(e.Message); m != nil {
+			f.backTo[m[1]] = true
+		}
 		bad := alarming.MatchString(e.Message)
 		f.trouble = f.trouble || bad
 		emit(Said{Time: e.Created, Message: oneLine(e.Message), Alarming: bad})
@@ -46,6 +50,9 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 
 // alarming is what the service's log says when tasks have failed.
 var alarming = regexp.MustCompile(`unable|unhealthy|failed|rolling back|health check`)
+
+// rollingBack names the deployment that a breaker or an alarm goes back to.
+var rollingBack = regexp.MustCompile(`rolling back to deployment (ecs-svc/\w+)`)
 
 func (f *Follower) absorbDeployments(o Observation, emit func(Event)) {
 	if o.DeploymentsErr != nil {

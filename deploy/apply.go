@@ -54,7 +54,7 @@ func Apply(ctx context.Context, api API, p Plan, emit func(Event)) (Begun, error
 func register(ctx context.Context, api API, p Plan) (string, error) {
 	for {
 		arn, err := api.Register(ctx, p.Register)
-		if err == nil || !passes(err) {
+		if err == nil || !Transient(err) {
 			return arn, err
 		}
 		if FateOf(err) == Unknown {
@@ -84,7 +84,7 @@ func update(ctx context.Context, api API, p Plan, taskDefinition string) (Deploy
 			}
 			err = &CallError{Call: "ecs:UpdateService", Fate: Unknown, Err: errors.New("the answer shows no deployment of " + ShortName(taskDefinition))}
 		}
-		if !passes(err) {
+		if !Transient(err) {
 			return Deployment{}, err
 		}
 		if FateOf(err) == Unknown {
@@ -143,7 +143,7 @@ func started(before, after Service, taskDefinition string) (Deployment, bool) {
 func eventually[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	for {
 		v, err := read()
-		if err == nil || !passes(err) {
+		if err == nil || !Transient(err) {
 			return v, err
 		}
 		if pause(ctx, readback) != nil {

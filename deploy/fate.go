@@ -35,13 +35,10 @@ func FateOf(err error) Fate {
 	return Unknown
 }
 
-// passes reports whether the same call may do better later.
-func passes(err error) bool {
-	switch FateOf(err) {
-	case Unknown, Unsent, Throttled:
-		return true
-	}
-	return false
+// Transient reports whether err is a call's that may do better later.
+func Transient(err error) bool {
+	e, ok := errors.AsType[*CallError](err)
+	return ok && (e.Fate == Unknown || e.Fate == Unsent || e.Fate == Throttled)
 }
 
 // final reports whether a read need not be tried again. What is refused for

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// oneLook bounds the calls of one look, so that a connection that hangs costs
-// a look and not the wait.
-const oneLook = 20 * time.Second
+// oneCall bounds a call with its retries, so that a connection that hangs
+// costs a look and not the wait.
+const oneCall = 20 * time.Second
 
 // Follow looks at a deployment as its follower asks until the outcome is
 // certain. Only the follower's deadline and the end of ctx, which is the
@@ -32,16 +32,23 @@ func Follow(ctx context.Context, api Reader, target Target, f *Follower, emit fu
 }
 
 func look(ctx context.Context, api Reader, target Target, ask Ask) (o Observation) {
-	ctx, cancel := context.WithTimeout(ctx, oneLook)
-	defer cancel()
-	if o.Service, o.Err = api.Service(ctx, target); o.Err != nil {
+	bounded(ctx, func(ctx context.Context) { o.Service, o.Err = api.Service(ctx, target) })
+	if o.Err != nil {
 		return o
 	}
 	if ask.Deployments {
-		o.Deployments, o.DeploymentsErr = api.ServiceDeployments(ctx, target, ask.DeploymentARN, ask.Since)
+		bounded(ctx, func(ctx context.Context) {
+			o.Deployments, o.DeploymentsErr = api.ServiceDeployments(ctx, target, ask.DeploymentARN, ask.Since)
+		})
 	}
 	if ask.Tasks != "" {
-		o.Tasks, o.TasksErr = api.Tasks(ctx, target, ask.Tasks)
+		bounded(ctx, func(ctx context.Context) { o.Tasks, o.TasksErr = api.Tasks(ctx, target, ask.Tasks) })
 	}
 	return o
+}
+
+func bounded(ctx context.Context, call func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, oneCall)
+	defer cancel()
+	call(ctx)
 }

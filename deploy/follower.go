@@ -75,6 +75,7 @@ type Follower struct {
 	service   Service            // the last one seen
 	failed    bool               // ECS has called our deployment failed
 	cause     string             // ECS's own words for it
+	backTo    map[string]bool    // deployments that ECS said it rolls back to
 	since     map[string]time.Time
 	said      map[string]bool // events of the service's log told
 	counts    Tasks           // the last ones told
@@ -96,7 +97,7 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 	}
 	return &Follower{
 		begun: begun, essential: essential, opt: opt, start: now,
-		since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{},
+		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
 	}
 }
@@ -116,7 +117,7 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 	var events []Event
 	emit := func(e Event) { events = append(events, e) }
 	f.trouble = false
-	if f.readable("ecs:DescribeServices", o.Err, emit) && o.Err == nil {
+	if f.readable("ecs:DescribeServices", o.Err, emit) {
 		f.service = o.Service
 		f.listen(o.Service.Events, emit)
 		f.absorbDeployments(o, emit)

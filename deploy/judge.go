@@ -63,22 +63,20 @@ func (f *Follower) steady() *Result {
 	return nil
 }
 
-// stopped tells the three meanings of STOPPED apart: another deployment came
-// (it may take a read or two to show), a breaker or alarm without rollback,
-// a person.
+// stopped tells the three meanings of STOPPED apart: a breaker or alarm
+// without rollback, another deployment (which may take a read or two to
+// show), a person.
 func (f *Follower) stopped(now time.Time) *Result {
+	if f.deployed.BreakerTriggered || len(f.deployed.Alarms) > 0 {
+		return &Result{Outcome: Failed, Detail: f.runsNow()}
+	}
 	if other, ok := f.other(); ok {
 		return f.superseded(other)
 	}
-	wait := settle / 2
-	faulty := f.deployed.BreakerTriggered || len(f.deployed.Alarms) > 0
-	if faulty {
-		wait = time.Second
-	}
-	if !f.held(now, "stopped", wait) {
+	if !f.held(now, "stopped", settle/2) {
 		return nil
 	}
-	if faulty || f.failures.total > 0 {
+	if f.failures.total > 0 {
 		return &Result{Outcome: Failed, Detail: f.runsNow()}
 	}
 	return &Result{Outcome: Stopped, Cause: orElse(f.cause, "the deployment was stopped"), Detail: f.runsNow()}
@@ -98,7 +96,8 @@ func (f *Follower) judgeByService(now time.Time) *Result {
 	if primary.ID == f.begun.ID {
 		return f.judgePrimary(now, primary)
 	}
-	if rolling := strings.Contains(primary.RolloutReason, "rolling back"); rolling || f.failed && primary.TaskDefinition == f.begun.Previous {
+	rolling := f.backTo[primary.ID] || strings.Contains(primary.RolloutReason, "rolling back")
+	if rolling || f.failed && primary.TaskDefinition == f.begun.Previous {
 		f.failed = true
 		switch {
 		case !f.patient(now, "rollback"):
@@ -109,8 +108,11 @@ func (f *Follower) judgeByService(now time.Time) *Result {
 		}
 		return nil
 	}
-	// Only a few seconds: the rollback that a breaker starts shows by then.
-	if other, ok := f.other(); ok && f.held(now, "other "+other.ID, settle/4) {
+	wait := settle
+	if f.noReads {
+		wait = settle / 4 // only the signs of a rollback are still to come
+	}
+	if other, ok := f.other(); ok && f.held(now, "other "+other.ID, wait) {
 		return f.superseded(other)
 	}
 	return nil
