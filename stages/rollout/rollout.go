@@ -50,6 +50,9 @@ type Deps struct {
 	Connect func(ctx context.Context, region string) (deploy.API, error)
 	// PollEvery replaces the pace that AWS's request limits ask for.
 	PollEvery time.Duration
+	// Jitter gives numbers in [0,1) that keep followers apart; default
+	// math/rand/v2.
+	Jitter func() float64
 	// Logs gives the last lines that a dead container printed; nil where
 	// nobody has them.
 	Logs func(task, container string) []string
@@ -58,7 +61,10 @@ type Deps struct {
 	Explain func(cause string, logs []string) string
 }
 
-const defaultTimeout = 15 * time.Minute
+const (
+	defaultTimeout = 15 * time.Minute
+	retryEvery     = 2 * time.Second // of the first reads
+)
 
 // Step is the stage.
 type Step struct {
@@ -133,7 +139,8 @@ func (s *Step) prepare(ctx context.Context, image string) (deploy.API, deploy.Pl
 // classes of a rollout; Out tells the outcome then too.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
 	start := time.Now()
-	api, plan, err := s.prepare(ctx, in.Image)
+	emit := func(e deploy.Event) { tell(env.Emit, e) }
+	api, plan, err := s.patiently(ctx, in.Image, emit)
 	if err != nil {
 		return runner.Result[Out]{}, inRollout(ctx, err)
 	}
@@ -142,7 +149,6 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		out.Outcome = string(deploy.Succeeded)
 		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
 	}
-	emit := func(e deploy.Event) { tell(env.Emit, e) }
 	begun, err := s.apply(ctx, api, plan, emit)
 	out.TaskDefinition, out.Deployment = begun.TaskDefinition, begun.ID
 	if err != nil {
@@ -152,7 +158,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		}
 		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
 	}
-	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery}, start)
+	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter}, start)
 	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
 	if err != nil {
 		env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(begun.TaskDefinition) + " goes on in ECS without fastship"})
@@ -160,6 +166,27 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	out.Outcome, out.Cause = string(result.Outcome), result.Cause
 	return runner.Result[Out]{Out: out}, s.verdict(env, result)
+}
+
+// patiently is prepare after the build, which a passing fault of ECS must not
+// have been for nothing.
+func (s *Step) patiently(ctx context.Context, image string, emit func(deploy.Event)) (deploy.API, deploy.Plan, error) {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	for told := false; ; told = true {
+		api, plan, err := s.prepare(ctx, image)
+		if !deploy.Transient(err) {
+			return api, plan, err
+		}
+		if !told {
+			emit(deploy.Trouble{Err: err})
+		}
+		select {
+		case <-limited.Done():
+			return nil, deploy.Plan{}, err
+		case <-time.After(retryEvery):
+		}
+	}
 }
 
 // apply bounds the writes by the same deadline as the wait.

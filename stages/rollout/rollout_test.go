@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecs"
 	"github.com/fastship/fastship/deploy/ecstest"
@@ -56,6 +58,12 @@ func virtual(t *testing.T, script ecstest.TaskRuntime, seed ecstest.ServiceSeed,
 		deps.Connect = func(context.Context, string) (deploy.API, error) {
 			cfg := awsconf.Local("http://ecs.test", "us-east-1")
 			cfg.HTTPClient = &http.Client{Transport: ecstest.Transport(d)}
+			cfg.Retryer = func() aws.Retryer { // the SDK's policy without its dice
+				return retry.NewStandard(func(o *retry.StandardOptions) {
+					o.MaxAttempts = 4
+					o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return time.Duration(attempt) * time.Second, nil })
+				})
+			}
 			return ecs.New(cfg), nil
 		}
 		f(&world{T: t, double: d, step: New(Config{Service: "web", Repository: repository}, deps)})
@@ -75,11 +83,16 @@ func (w *world) run(ctx context.Context, image string) (runner.Result[Out], erro
 	if err := w.step.Check(ctx); err != nil {
 		return runner.Result[Out]{}, err
 	}
-	return w.step.Run(ctx, runner.Env{Emit: func(b runner.Body) {
+	return w.step.Run(ctx, w.env(), In{Image: image})
+}
+
+// env keeps what the step tells.
+func (w *world) env() runner.Env {
+	return runner.Env{Emit: func(b runner.Body) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, b)
-	}}, In{Image: image})
+	}}
 }
 
 // said is what a person would have read.
