@@ -30,8 +30,13 @@ type bench struct {
 // answer is held against the service model.
 func virtual(t *testing.T, runtime ecstest.TaskRuntime, f func(b *bench)) {
 	t.Helper()
+	bubble(t, ecstest.Options{Runtime: runtime}, f)
+}
+
+func bubble(t *testing.T, o ecstest.Options, f func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := ecstest.New(ecstest.Options{Runtime: runtime, MaxLag: time.Minute})
+		d := ecstest.New(o)
 		defer d.Close()
 		wire := &checked{next: ecstest.Transport(d)}
 		defer func() {

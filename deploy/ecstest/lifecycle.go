@@ -132,13 +132,16 @@ func (d *Double) startFailed(t *task, e FailedToStart) {
 			continue
 		}
 		c.last = "STOPPED"
-		if e.Container == "" || e.Container == c.name {
-			c.reason = e.Reason
+		if (e.Container == "" || e.Container == c.name) && t.stopCode != "ServiceSchedulerInitiated" && t.stopCode != "UserInitiated" {
+			c.reason = e.Reason // whoever stops a pull knows why it broke off
 		}
 	}
-	if t.wanted != "STOPPED" {
+	switch {
+	case t.wanted != "STOPPED":
 		d.retire(t, "TaskFailedToStart", e.Reason)
 		t.failed = true
+	case t.stopCode == "EssentialContainerExited" && !t.startedUp && e.Reason != "":
+		t.stopCode, t.reason = "TaskFailedToStart", e.Reason // the exits only followed
 	}
 	if !t.alive() {
 		d.executionEnded(t)

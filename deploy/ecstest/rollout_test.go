@@ -53,7 +53,7 @@ func TestCrashLoopWithoutBreakerNeverEnds(t *testing.T) {
 		if b.said("is unable to consistently start tasks successfully") != 1 {
 			t.Errorf("no word of the back-off:\n%s", b.story())
 		}
-		if n := len(b.stopped(id)); n < 6 || n > 30 {
+		if n := len(b.stopped(id)); n < 8 || n > 14 {
 			t.Errorf("%d tasks in half an hour: the back-off does not hold", n)
 		}
 		dead := b.stopped(id)[0]
@@ -130,7 +130,7 @@ func TestImageNotFound(t *testing.T) {
 			t.Errorf("service deployment %+v", r)
 		}
 		time.Sleep(time.Hour)
-		if s := b.service(); s.Deployments[1].RunningCount != 1 || s.Deployments[0].PendingCount != 0 {
+		if s := b.service(); s.Deployments[1].RunningCount != 1 || s.Deployments[0].PendingCount != 0 || b.said("has started 1 tasks") != 4 {
 			t.Errorf("a failed deployment went on, or took the old tasks with it:\n%s", b.story())
 		}
 		if o := b.last(); o.Verdict != ecstest.Failed {

@@ -18,7 +18,8 @@ type TaskRuntime interface {
 	// A task that came up reports PullStarted, PullStopped, Started for each
 	// container, then Listening and Health as they come, and ends with one
 	// Exited for each container that Started. A task that cannot come up
-	// reports FailedToStart first, then Exited for whatever had Started.
+	// reports FailedToStart, and Exited for whatever had Started, in whichever
+	// order it learns of them.
 	//
 	// The end of ctx kills the task at once, without grace; the ends are
 	// still reported. An error means that nothing was started and nothing

@@ -1,13 +1,13 @@
 package ecstest_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -281,7 +281,7 @@ func TestEventsAreCapped(t *testing.T) {
 	virtual(t, ecstest.Script{"app:2": {Crash: true, After: 5 * time.Second}}, func(b *bench) {
 		b.seed(1, "", "")
 		b.deploy("app:2", "")
-		time.Sleep(3 * time.Hour)
+		time.Sleep(90 * time.Minute)
 		events := b.service().Events
 		if len(events) != 100 {
 			t.Errorf("%d events", len(events))
@@ -420,14 +420,110 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// TestFailureCount: failures in a row are counted, a healthy task resets the
+// count, unless resetOnHealthyTask is off.
+func TestFailureCount(t *testing.T) {
+	for reset, want := range map[string]ecstest.Verdict{"true": ecstest.Succeeded, "false": ecstest.RolledBack} {
+		t.Run(reset, func(t *testing.T) {
+			var lives atomic.Int32
+			script := ecstest.ScriptFunc(func(spec ecstest.TaskSpec) ecstest.Story {
+				n := int32(0)
+				if spec.Revision == 2 {
+					n = lives.Add(1)
+				}
+				return ecstest.Story{Crash: n == 1 || n == 2 || n == 4 || n == 5, Code: 1}
+			})
+			virtual(t, script, func(b *bench) {
+				b.seed(2, `{"deploymentConfiguration": {"maximumPercent": 150, "deploymentCircuitBreaker": {"enable": true, "rollback": true,
+					"resetOnHealthyTask": `+reset+`, "thresholdConfiguration": {"type": "COUNT", "value": 3}}}}`, healthCheck)
+				b.deploy("app:2", healthCheck)
+				b.within(30*time.Minute, "ended", func() bool { return b.last().Verdict != ecstest.Ongoing })
+				if v := b.last().Verdict; v != want {
+					t.Errorf("%s, want %s\n%s", v, want, b.story())
+				}
+			})
+		})
+	}
+}
+
+// TestUnhealthyIsNotThrottled: only tasks that never ran are held back.
+func TestUnhealthyIsNotThrottled(t *testing.T) {
+	virtual(t, ecstest.Script{"app:2": {NeverReady: true}}, func(b *bench) {
+		b.seed(5, "", healthCheck)
+		id := b.deploy("app:2", healthCheck)
+		time.Sleep(20 * time.Minute)
+		if n := len(b.stopped(id)); b.said("unable to consistently start") != 0 || n < 50 {
+			t.Errorf("%d tasks\n%s", n, b.story())
+		}
+	})
+}
+
+// TestRollBackRestoresTheService: a roll-back undoes what came with the
+// deployment, the way of deploying aside.
+func TestRollBackRestoresTheService(t *testing.T) {
+	virtual(t, ecstest.Script{"app:2": {Crash: true}}, func(b *bench) {
+		b.seed(1, breakerOn, "")
+		before := b.service().NetworkConfiguration.AwsvpcConfiguration.Subnets[0]
+		_, err := b.client.UpdateService(b.Context(), &ecs.UpdateServiceInput{
+			Service: aws.String("web"), TaskDefinition: aws.String(b.register("app:2", "")),
+			NetworkConfiguration:    &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-new"}}},
+			DeploymentConfiguration: &types.DeploymentConfiguration{MaximumPercent: aws.Int32(250)},
+		})
+		b.must(err)
+		if now := b.service().NetworkConfiguration.AwsvpcConfiguration.Subnets[0]; now != "subnet-new" {
+			t.Errorf("subnet %s", now)
+		}
+		b.within(30*time.Minute, "rolled back", func() bool { return b.last().Verdict == ecstest.RolledBack })
+		s := b.service()
+		if now := s.NetworkConfiguration.AwsvpcConfiguration.Subnets[0]; now != before || *s.DeploymentConfiguration.MaximumPercent != 250 ||
+			!s.DeploymentConfiguration.DeploymentCircuitBreaker.Rollback {
+			t.Errorf("subnet %s, maximum %d", now, *s.DeploymentConfiguration.MaximumPercent)
+		}
+	})
+}
+
+// TestOneOfTwoCannotStart: the reason is the start that failed, not the end
+// of the container beside it.
+func TestOneOfTwoCannotStart(t *testing.T) {
+	virtual(t, halfStart{}, func(b *bench) {
+		_, err := b.double.Seed(b.Context(), ecstest.ServiceSeed{Service: "web", TaskDefinition: definition("app:1", ""), Desired: 1, Idle: true})
+		b.must(err)
+		id := b.deploy("app:2", `}, {"name": "side", "image": "side:1"`)
+		b.within(5*time.Minute, "failed", func() bool { return len(b.stopped(id)) > 0 })
+		time.Sleep(time.Minute)
+		dead := b.stopped(id)[0]
+		if dead.StopCode != types.TaskStopCodeTaskFailedToStart || *dead.StoppedReason != "CannotStartContainerError: no such file" || *dead.LastStatus != "STOPPED" {
+			t.Errorf("%s %s %s", dead.StopCode, *dead.StoppedReason, *dead.LastStatus)
+		}
+	})
+}
+
+// halfStart is a runtime whose tasks' second container does not start.
+type halfStart struct{}
+
+func (halfStart) Start(_ context.Context, spec ecstest.TaskSpec, report func(ecstest.TaskEvent)) (ecstest.Task, error) {
+	t := ended(make(chan struct{}))
+	go func() {
+		defer close(t)
+		report(ecstest.PullStarted{})
+		report(ecstest.PullStopped{})
+		report(ecstest.Started{Container: spec.Containers[0].Name})
+		report(ecstest.Exited{Container: spec.Containers[0].Name, Code: 143})
+		report(ecstest.FailedToStart{Container: spec.Containers[1].Name, Reason: "CannotStartContainerError: no such file"})
+	}()
+	return t, nil
+}
+
+type ended chan struct{}
+
+func (t ended) Stop(time.Duration)    {}
+func (t ended) Done() <-chan struct{} { return t }
+
 func TestLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := ecstest.New(ecstest.Options{Runtime: ecstest.Script{}, Limits: ecstest.ECSLimits()})
-		defer d.Close()
-		c := sdk(ecstest.Transport(d))
+	bubble(t, ecstest.Options{Runtime: ecstest.Script{}, Limits: ecstest.ECSLimits()}, func(b *bench) {
 		throttled := func(calls int) (n int) {
 			for range calls {
-				_, err := c.DescribeTaskDefinition(t.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("x")})
+				_, err := b.client.DescribeTaskDefinition(b.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("x")})
 				if strings.Contains(err.Error(), "ThrottlingException: Rate exceeded") {
 					n++
 				}
@@ -445,7 +541,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestReadsThatLag(t *testing.T) {
-	virtual(t, ecstest.Script{}, func(b *bench) {
+	bubble(t, ecstest.Options{Runtime: ecstest.Script{}, MaxLag: time.Minute}, func(b *bench) {
 		b.seed(1, "", "")
 		time.Sleep(time.Minute)
 		b.double.Fault(func(op string, n int) ecstest.Fault {
