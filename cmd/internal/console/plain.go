@@ -148,8 +148,8 @@ func (c *Console) stageFinished(stage string, f runner.StageFinished) {
 	}
 }
 
-// runFinished prints the end of a run. Of a cause with several lines the
-// first is the headline, and is printed last.
+// runFinished prints the end of a run: the lines that show the cause, the
+// remedy, and the cause's first line as the last of all.
 func (c *Console) runFinished(f runner.RunFinished) {
 	if f.ExitCode == 0 {
 		c.say("run", "done "+seconds(f.Seconds))

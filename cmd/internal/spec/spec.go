@@ -57,9 +57,9 @@ func (i Image) Image() image.Config {
 // Push is the part of the push stage.
 func (i Image) Push() push.Config { return i.PushConfig }
 
-// maxFile bounds the file, and with it the depth that a hostile one could
-// drive the parser's recursion to.
-const maxFile = 64 << 10
+// maxFile bounds the file in bytes, and with it the depth of the parser's
+// recursion and its time, which grows with the square of a hostile file's size.
+const maxFile = 32 << 10
 
 // Load reads a file; an absent one is an empty one. getenv is os.LookupEnv or
 // its like. Errors are those of Parse.
