@@ -76,7 +76,6 @@ type serviceDeployment struct {
 	sources                                       []string // revision ARNs
 	deployment                                    string   // id of the forward deployment
 	config                                        json.RawMessage
-	desired, sourceDesired                        int
 	breakerStatus                                 string
 	failures, threshold                           int
 	rollbackReason, rollbackRevision, rollbackRun string // run: id of the deployment that undoes
