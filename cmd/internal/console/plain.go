@@ -160,7 +160,7 @@ func (c *Console) runFinished(f runner.RunFinished) {
 	}
 	c.say("run", "failed "+seconds(f.Seconds))
 	for _, e := range c.failed {
-		if !strings.Contains(f.Cause, e.text) && !strings.Contains(e.text, f.Cause) {
+		if firstLine(e.text) != firstLine(f.Cause) {
 			c.say(e.stage, "also failed: "+e.text)
 		}
 	}
@@ -174,4 +174,9 @@ func (c *Console) runFinished(f runner.RunFinished) {
 	}
 	tail = append(tail, "error: "+cause[0])
 	c.write(c.opt.Err, strings.Join(tail, "\n")+"\n")
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(line)
 }
