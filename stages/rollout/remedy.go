@@ -98,6 +98,7 @@ var modules = map[string]string{
 	"com.sun.tools.javac":             "jdk.compiler",
 	"java.applet":                     "java.desktop",
 	"java.awt":                        "java.desktop",
+	"java.awt.datatransfer":           "java.datatransfer",
 	"java.beans":                      "java.desktop",
 	"java.lang.instrument":            "java.instrument",
 	"java.lang.management":            "java.management",
