@@ -15,7 +15,7 @@ func (s *Step) failure(j *job, a *attempt, r results) error {
 	failed := firstFailed(&a.report)
 	switch {
 	case failed != nil && failed.JudgesTests() && r.tests.Failed > 0:
-		return fault.New(fault.TestsFailed, "", "%s", r.firstFailure())
+		return fault.New(fault.TestsFailed, r.place(), "%s", shorten(r.firstFailure()))
 	case len(a.errors) > 0 && (failed == nil || !failed.JudgesTests()):
 		d := a.errors[0]
 		message, _, _ := strings.Cut(d.Message, "\n")
@@ -37,6 +37,14 @@ func firstFailed(r *mvn.Report) *mvn.MojoEvent {
 		}
 	}
 	return nil
+}
+
+// place says where the first failed test failed.
+func (r results) place() string {
+	if len(r.failures) == 0 || r.failures[0].Frame == "" {
+		return ""
+	}
+	return "see " + r.failures[0].Frame
 }
 
 // firstFailure is a failed test on one line.

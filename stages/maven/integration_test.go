@@ -42,7 +42,7 @@ func TestRunTellsACompileError(t *testing.T) {
 func TestRunTellsAFailingTest(t *testing.T) {
 	needMaven(t)
 	r := runStep(t, t.Context(), step(t, Config{Dir: app(t, "broken/failing-test")}))
-	mustFail(t, r.err, fault.TestsFailed, "PriceTest.roundsUp: gross of 11 ==> expected: <14> but was: <13>")
+	mustFail(t, r.err, fault.TestsFailed, "PriceTest.roundsUp: gross of 11 ==> expected: <14> but was: <13>", "see src/test/java/com/example/PriceTest.java:20")
 	if r.out.Tests != (runner.Tests{Run: 3, Failed: 1}) {
 		t.Errorf("tests %+v", r.out.Tests)
 	}

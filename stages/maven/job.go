@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
@@ -53,6 +54,12 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	j.launcher = mvn.FindLauncher(j.host, dir, root)
 	s.wants(ctx, j)
 	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
+	if err != nil && j.known {
+		// What Maven said may hang on more than the key holds, such as a
+		// profile that the environment switches on: it may not block a run.
+		j.known, j.want.Releases = false, j.tree.Releases(j.args, s.profiles(j))
+		j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +83,16 @@ func (s *Step) wants(ctx context.Context, j *job) {
 			return
 		}
 	}
-	j.want.Releases = j.tree.Releases(j.args, s.config.Profiles)
+	j.want.Releases = j.tree.Releases(j.args, s.profiles(j))
+}
+
+// profiles are those named in the configuration and in Maven's arguments.
+func (s *Step) profiles(j *job) []string {
+	named := slices.Clone(s.config.Profiles)
+	if list, ok := j.args.Option("-P", "--activate-profiles"); ok {
+		named = append(named, strings.Split(list, ",")...)
+	}
+	return named
 }
 
 // findPom says what is wrong with a folder that holds no pom.xml.

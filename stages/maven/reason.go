@@ -43,7 +43,7 @@ var (
 	detail = regexp.MustCompile(`^dependency: \S+ \(\S+\)$`)
 )
 
-// maxReason bounds the reason's length, in bytes.
+// maxReason bounds the reason's length, in characters.
 const maxReason = 600
 
 // firstReason is the first line that says something, with those that complete
@@ -83,7 +83,6 @@ var shortenings = []shortening{
 	{regexp.MustCompile(`The following artifacts could not be resolved: \S+ \(\w+\)(?:, \S+ \(\w+\))*: `), ""},
 	{regexp.MustCompile(` during a previous attempt\. This failure was cached in the local repository and resolution is not reattempted until the update interval of \S+ has elapsed or updates are forced.*`), remembered},
 	{regexp.MustCompile(`(Unknown lifecycle phase "[^"]*")\. You must specify.*`), "$1"},
-	{regexp.MustCompile(`(?s)^(.{600}).*$`), "$1…"},
 }
 
 // remembered is said of an artifact that Maven did not look for again.
@@ -93,5 +92,8 @@ func shorten(text string) string {
 	for _, s := range shortenings {
 		text = s.phrase.ReplaceAllString(text, s.short)
 	}
-	return strings.ToValidUTF8(text, "")
+	if letters := []rune(text); len(letters) > maxReason {
+		text = string(letters[:maxReason]) + "…"
+	}
+	return text
 }

@@ -127,6 +127,9 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 	if reportErr != nil {
 		env.Emit(runner.Warning{Text: reportErr.Error()})
 	}
+	if len(report.Faults) > 0 {
+		env.Emit(runner.Warning{Text: "watch Maven: " + report.Faults[0]})
+	}
 	return a, nil
 }
 

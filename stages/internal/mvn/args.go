@@ -75,7 +75,7 @@ func (a Args) Flag(name string) bool {
 }
 
 // Option returns the last value of an option, in any of its spellings, such
-// as "-pl" and "--projects".
+// as "-P" and "--activate-profiles".
 func (a Args) Option(names ...string) (string, bool) {
 	value, found := "", false
 	for i, arg := range a.user {
@@ -84,6 +84,8 @@ func (a Args) Option(names ...string) (string, bool) {
 				value, found = a.user[i+1], true
 			} else if v, ok := strings.CutPrefix(arg, name+"="); ok {
 				value, found = v, true
+			} else if v, ok := strings.CutPrefix(arg, name); ok && len(name) == 2 {
+				value, found = v, true // -Pci
 			}
 		}
 	}

@@ -28,6 +28,11 @@ func TestArgsFindProperties(t *testing.T) {
 	if v, ok := a.Option("-T", "--threads"); !ok || v != "4" {
 		t.Errorf("-T: %q", v)
 	}
+	for _, args := range [][]string{{"-P", "a,b"}, {"-Pa,b"}, {"--activate-profiles", "a,b"}, {"--activate-profiles=a,b"}} {
+		if v, ok := ReadArgs(Host{}, "/", args).Option("-P", "--activate-profiles"); !ok || v != "a,b" {
+			t.Errorf("%q: %q", args, v)
+		}
+	}
 	if a.Digest() == ReadArgs(h, root, nil).Digest() {
 		t.Error("the digest does not see the command line")
 	}

@@ -130,6 +130,7 @@ func TestReleases(t *testing.T) {
 		"release":                 {poms: []string{".", properties("<maven.compiler.release>21</maven.compiler.release>")}, want: []int{21}},
 		"source and target":       {poms: []string{".", properties("<maven.compiler.source>1.8</maven.compiler.source><maven.compiler.target>11</maven.compiler.target>")}, want: []int{11}},
 		"by another property":     {poms: []string{".", properties("<v>21</v><maven.compiler.release>${v}</maven.compiler.release>")}, want: []int{21}},
+		"toolchain":               {poms: []string{".", properties("<maven.compiler.release>21</maven.compiler.release>") + "<build><plugins><plugin><artifactId>maven-toolchains-plugin</artifactId></plugin></plugins></build>"}},
 		"in itself for ever":      {poms: []string{".", properties("<maven.compiler.release>${maven.compiler.release}</maven.compiler.release>")}},
 		"Spring Boot":             {poms: []string{".", spring + properties("<java.version>21</java.version>")}, want: []int{21}},
 		"java.version of no kind": {poms: []string{".", properties("<java.version>21</java.version>")}},

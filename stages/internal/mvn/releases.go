@@ -21,6 +21,9 @@ func (t *Tree) Releases(a Args, profiles []string) []int {
 }
 
 func (m *Module) releases(a Args, profiles []string) []int {
+	if m.toolchain() {
+		return nil // another JDK than Maven's own compiles
+	}
 	properties := m.properties(profiles)
 	look := func(name string) (string, bool) {
 		if v, ok := a.Property(name); ok {
@@ -48,6 +51,12 @@ func (m *Module) releases(a Args, profiles []string) []int {
 		return nil
 	}
 	return []int{release}
+}
+
+func (m *Module) toolchain() bool {
+	return slices.ContainsFunc(m.Chain, func(p *Pom) bool {
+		return slices.ContainsFunc(p.Plugins, func(p Plugin) bool { return p.Artifact == "maven-toolchains-plugin" })
+	})
 }
 
 // configured is the compiler plugin's setting in the nearest pom that has one.
