@@ -31,7 +31,7 @@ func TestPanicIsAnErrorOfItsStep(t *testing.T) {
 		for _, l := range of[runner.Log](&s, "bug") {
 			stack.WriteString(l.Line + "\n")
 		}
-		if !strings.Contains(stack.String(), "runner_test.go") {
+		if !strings.Contains(stack.String(), "TestPanicIsAnErrorOfItsStep") {
 			t.Errorf("the stack does not show the place: %s", stack.String())
 		}
 		if w := of[runner.Warning](&s, "bug"); len(w) != 1 || !strings.Contains(w[0].Text, "in the background") {
