@@ -82,6 +82,7 @@ func distrustConverted(ctx context.Context, dir string, entries []indexEntry) er
 		return nil
 	}
 	var paths strings.Builder
+	paths.Grow(64 * len(entries))
 	for _, e := range entries {
 		paths.WriteString(e.path)
 		paths.WriteByte(0)

@@ -82,6 +82,9 @@ func list(ctx context.Context, dir string) (*listing, error) {
 // that maven-shade-plugin and flatten-maven-plugin write beside one. Tracked
 // or not makes no difference: the identity must not change by a commit.
 func isOutput(p string, hasPom func(dir string) bool) bool {
+	if !strings.Contains(p, "target/") && !strings.Contains(p, ".fastship") && !strings.HasSuffix(p, "-pom.xml") {
+		return false // nearly all of them
+	}
 	for rest := p; rest != ""; {
 		name, after, isDir := strings.Cut(rest, "/")
 		switch {
