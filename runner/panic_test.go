@@ -15,15 +15,15 @@ func TestPanicIsAnErrorOfItsStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b runner.Builder
 		var s screen
-		fan(&b, sleeper("slow", time.Hour, nil), step{name: "bug", run: func(_ context.Context, env runner.Env, _ string) (runner.Result[string], error) {
+		fan(&b, sleeper("slow", time.Hour, nil), step{name: "bug", run: func(_ context.Context, env runner.Env, in string) (runner.Result[string], error) {
 			env.Background("save", func(context.Context) error { panic("in the background") })
 			time.Sleep(time.Second)
-			var none map[string]int
-			none["x"] = 1
+			var none []int
+			none[len(in)]++
 			return runner.Result[string]{}, nil
 		}})
 		r, err := b.Run(t.Context(), runner.Options{Emit: s.emit})
-		if err == nil || err.Error() != "bug: panic: assignment to entry in nil map" || fault.ClassOf(err) != fault.Internal {
+		if err == nil || err.Error() != "bug: panic: runtime error: index out of range [5] with length 0" || fault.ClassOf(err) != fault.Internal {
 			t.Errorf("got %v", err)
 		}
 		wantClosed(t, &s, r, map[string]runner.Status{"slow": runner.Cancelled, "bug": runner.Failed})

@@ -22,7 +22,7 @@ func (s *Store) Open(ctx context.Context, d cache.Digest, off, n int64) (io.Read
 	if off < 0 {
 		return nil, fmt.Errorf("open blob %s: negative offset %d", d, off)
 	}
-	path, info, err := s.find(d)
+	path, _, err := s.find(d)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,8 @@ func (s *Store) Open(ctx context.Context, d cache.Digest, off, n int64) (io.Read
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", d, err)
 	}
-	if info, err = f.Stat(); err != nil { // of the file that is read, for markCorrupt
+	info, err := f.Stat() // of the file that is read, for markCorrupt
+	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("open blob %s: %w", d, err)
 	}
