@@ -35,6 +35,9 @@ type listing struct {
 // String says in one line what the source is.
 func (l *listing) String() string {
 	files := fmt.Sprintf("%d files", len(l.files))
+	if len(l.files) == 1 {
+		files = "1 file"
+	}
 	if !l.git {
 		return files + ", not in git"
 	}
