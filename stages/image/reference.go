@@ -212,7 +212,11 @@ func (s *Step) download(ctx context.Context, ref reference, emit func(runner.Bod
 	if ref.image == nil {
 		return fetched{}, nil, fmt.Errorf("%s was in the cache and is gone: run again", ref)
 	}
-	raw, err := ref.image.RawConfigFile()
+	var raw []byte
+	err := registry.Retry(ctx, func() (err error) {
+		raw, err = ref.image.RawConfigFile()
+		return err
+	})
 	if err != nil {
 		return fetched{}, nil, err
 	}
