@@ -5,5 +5,30 @@
 //
 // Time is only ever read from package time, so that a whole rollout runs in
 // microseconds inside testing/synctest (see Transport), and in real time when
-// served over a socket.
+// served over a socket. What the double does by itself depends on nothing but
+// the calls and their times: a seed replays to the letter.
+//
+// # Where its behaviour comes from
+//
+// Shapes, enum values, errors of each operation, limits of each parameter,
+// which parameters start a deployment, the breaker's threshold and
+// earlySuccessCriteria follow the service model and are checked against the
+// models of both SDKs. Two readings of ECS are not in any model, and are
+// documented or seen in its answers:
+//
+//   - failedTasks counts what did not reach RUNNING, ended before it was
+//     healthy or failed a health check, and goes back to 0 with each task that
+//     runs well; a crash of such a task is not counted, nor held back.
+//   - A roll-back has no service deployment of its own: the failed one goes on
+//     through ROLLBACK_REQUESTED and ROLLBACK_IN_PROGRESS, and a PRIMARY with
+//     a new id runs the source revision with new tasks. Where none completed
+//     before, it ends as ROLLBACK_FAILED.
+//
+// The wording of events, stop reasons and rollout state reasons is ECS's;
+// that of the status reasons of STOPPED service deployments is not known.
+//
+// Not there: strategies other than ROLLING (refused with
+// UnsupportedFeatureException), CloudWatch alarms, DAEMON services, task
+// sets, and tags by TagResource. CODE_DEPLOY and EXTERNAL services can be
+// created and described; nothing runs for them.
 package ecstest
