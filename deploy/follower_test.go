@@ -54,7 +54,7 @@ func TestStories(t *testing.T) {
 		{name: "breaker without rollback", moments: []moment{
 			at(0, breaker(false)), at(20, stopped(3, crash(137))),
 			at(60, tripped, record("STOPPED", "Service deployment stopped because the circuit breaker threshold was exceeded."), rollout("FAILED", "circuit breaker"))},
-			want: Failed, cause: "137: killed, or out of memory", detail: "2 tasks of web:7 still run", by: 70},
+			want: Failed, cause: "137: killed, or out of memory", detail: "2 tasks of web:7 still there", by: 70},
 		{name: "first deployment, the way back fails too", moments: []moment{
 			at(0, breaker(true), oldGone), at(20, stopped(3, crash(143))), at(60, tripped, record("ROLLBACK_FAILED", "nothing to roll back to"))},
 			want: RollbackFailed, cause: "143: terminated", by: 65},

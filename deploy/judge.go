@@ -194,7 +194,7 @@ func (f *Follower) givenUp(ours Deployment, why string) *Result {
 func (f *Follower) oldTasks() string {
 	for _, d := range f.service.Deployments {
 		if d.ID != f.begun.ID && d.Running > 0 {
-			return fmt.Sprintf("; %d tasks of %s still run", d.Running, ShortName(d.TaskDefinition))
+			return fmt.Sprintf("; %s of %s still there", tasks(d.Running), ShortName(d.TaskDefinition))
 		}
 	}
 	return ""

@@ -157,7 +157,7 @@ func (p Plan) Lines() []string {
 	if !known(p.Image) {
 		return []string{
 			fmt.Sprintf("register a revision of %s with the new image in container %s (now %s)", current, p.Container, p.OldImage),
-			fmt.Sprintf("update service %s from %s to it, and follow the rollout of %d tasks", service, current, p.Before.Desired),
+			fmt.Sprintf("update service %s from %s to it, and follow the rollout of %s", service, current, tasks(p.Before.Desired)),
 		}
 	}
 	var lines []string
@@ -176,5 +176,12 @@ func (p Plan) Lines() []string {
 	default:
 		lines = append(lines, fmt.Sprintf("update service %s from %s to %s, which is registered already", service, current, ShortName(p.Existing)))
 	}
-	return append(lines, fmt.Sprintf("follow the rollout of %d tasks", p.Before.Desired))
+	return append(lines, "follow the rollout of "+tasks(p.Before.Desired))
+}
+
+func tasks(n int) string {
+	if n == 1 {
+		return "1 task"
+	}
+	return fmt.Sprintf("%d tasks", n)
 }

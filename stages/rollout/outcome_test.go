@@ -62,7 +62,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "crash at start, breaker rolls back", story: ecstest.Story{Crash: true, After: 2 * time.Second, Code: 1}, config: breaker, extra: healthCheck,
 			want: deploy.RolledBack, class: fault.RolledBack, truth: ecstest.RolledBack, cause: "container app exited with code 1 (task ", said: "deployment rollback in progress"},
 		{name: "crash at start, breaker without rollback", story: ecstest.Story{Crash: true, Code: 137, Reason: "OutOfMemoryError: Container killed due to memory usage"}, config: breakerOnly, extra: healthCheck,
-			want: deploy.Failed, class: fault.RolloutFailed, truth: ecstest.Failed, cause: "container app ran out of memory", said: "tasks of web:1 still run"},
+			want: deploy.Failed, class: fault.RolloutFailed, truth: ecstest.Failed, cause: "container app ran out of memory", said: "tasks of web:1 still there"},
 		{name: "crash loop without breaker", story: ecstest.Story{Crash: true, After: 5 * time.Second, Code: 139}, config: "{}",
 			want: deploy.Failed, class: fault.RolloutFailed, truth: ecstest.Ongoing, cause: "139: segmentation fault", said: "ECS goes on starting tasks of web:2"},
 		{name: "image not found, no breaker", story: ecstest.Story{Pull: 5 * time.Second, PullError: notFound}, config: "{}",
