@@ -211,6 +211,9 @@ func (s *Store) Delete(ctx context.Context, d cache.Digest) error {
 	if err := s.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete blob %s: %w", d, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.corrupt, d) // the next file may get this one's inode
 	return nil
 }
 
