@@ -50,10 +50,10 @@ const layoutMarker = `{"imageLayoutVersion":"1.0.0"}`
 // WriteLayout makes dir an OCI image layout (image-spec, image-layout.md)
 // that holds one image: entry's manifest and blobs, all of them from store.
 // Files are hard links to the store's where the file system allows it. A blob
-// that is new in dir is verified first; a bad one is deleted from the store
-// and the error is cache.ErrCorrupt. index.json changes last, by renaming, so
-// that a kill leaves the old image or the new one; what only older images
-// used is removed after that.
+// that is new in dir is verified first; the error for a bad one is
+// cache.ErrCorrupt, and the store takes it for missing from then on.
+// index.json changes last, by renaming, so that a kill leaves the old image or
+// the new one; what only older images used is removed after that.
 //
 // Several processes may write one layout: they take turns.
 func WriteLayout(ctx context.Context, store cache.LocalStore, dir string, entry Entry, blobs []cache.Descriptor) error {
@@ -131,9 +131,6 @@ func verify(ctx context.Context, store cache.LocalStore, d cache.Digest) error {
 	}
 	defer r.Close()
 	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 256<<10))
-	if errors.Is(err, cache.ErrCorrupt) {
-		return errors.Join(err, store.Delete(ctx, d))
-	}
 	return err
 }
 
