@@ -120,9 +120,10 @@ type RunFinished struct {
 	ExitCode int     `json:"exitCode"`
 	Seconds  float64 `json:"seconds"`
 	Summary  string  `json:"summary,omitempty"` // what came out, when it went well
-	Cause    string  `json:"cause,omitempty"`   // the first cause, one line, when it did not
-	Detail   string  `json:"detail,omitempty"`  // lines that show the cause: an excerpt, a log's end
-	Hint     string  `json:"hint,omitempty"`    // the remedy
+	// Cause is the first cause, when it did not: one line, and below it those
+	// that show it, an excerpt for instance.
+	Cause string `json:"cause,omitempty"`
+	Hint  string `json:"hint,omitempty"` // the remedy
 }
 
 // Kind implements Body.

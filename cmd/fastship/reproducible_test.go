@@ -20,6 +20,7 @@ func TestSameCommitSameDigest(t *testing.T) {
 		git(t, origin, args...)
 	}
 	var digest string
+	var layers any
 	for _, c := range []struct {
 		name, umask string
 		env         []string
@@ -42,10 +43,10 @@ func TestSameCommitSameDigest(t *testing.T) {
 				t.Fatal("no image in the result")
 			}
 			if digest == "" {
-				digest = r.Image.Digest
+				digest, layers = r.Image.Digest, r.Image.Layers
 			}
 			if r.Image.Digest != digest {
-				t.Errorf("digest %s, want %s", r.Image.Digest, digest)
+				t.Errorf("digest %s of %v, want %s of %v", r.Image.Digest, r.Image.Layers, digest, layers)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ func TestSandboxRunsTheImage(t *testing.T) {
 			if r.Sandbox == nil || r.Sandbox.Status != 200 {
 				t.Fatalf("the sandbox answered %+v\n%s", r.Sandbox, stderr)
 			}
-			if r.Rollout == nil || r.Rollout.Outcome != "Succeeded" {
+			if r.Rollout == nil || r.Rollout.Outcome != "succeeded" {
 				t.Errorf("rollout %+v", r.Rollout)
 			}
 			nothingLeft(t, dir)
@@ -38,8 +38,8 @@ func TestSandboxRunsTheImage(t *testing.T) {
 func TestSandboxTellsTheFirstCause(t *testing.T) {
 	integration(t)
 	for _, c := range []struct{ app, last, above string }{
-		{"broken/crash", `exit code 1|exited with 1`, `crash`},
-		{"broken/hidden-module", `exit code 1|exited with 1`, `image\.modules.*java\.sql\.rowset|java\.sql\.rowset.*image\.modules`},
+		{"broken/crash", `exited with code 1`, `crash`},
+		{"broken/hidden-module", `exited with code 1`, `image\.modules.*java\.sql\.rowset|java\.sql\.rowset.*image\.modules`},
 		{"broken/unhealthy", `500`, ``},
 	} {
 		t.Run(filepath.Base(c.app), func(t *testing.T) {

@@ -51,7 +51,7 @@ func startECS(ts *testscript.TestScript, neg bool, args []string) {
 		"healthy":  {},
 		"crash":    {Crash: true, After: 20 * time.Millisecond, Code: 1},
 		"no-image": {PullError: "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref registry.example/orders: not found"},
-		"stuck":    {NeverReady: true, Why: "Health checks failed with these codes: [503]"},
+		"stuck":    {Pull: time.Hour},
 	}
 	story, known := stories[args[0]]
 	if neg || !known {

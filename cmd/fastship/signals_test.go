@@ -124,13 +124,12 @@ func exists(file string) bool {
 
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
-	for range 600 {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if ready() {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatal("waited 30 s in vain")
+	t.Fatal("waited 2 minutes in vain")
 }
 
 func lastOf(text string) string {

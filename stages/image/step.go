@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
@@ -48,9 +47,6 @@ func (s *Step) Check(ctx context.Context) error {
 			return fault.New(fault.BadInput, "write each flag as one list item, such as -Xmx512m", "image.jvm: %q is no JVM flag: java would take it for the main class", flag)
 		}
 	}
-	if err := checkWritable(s.config.Layout); err != nil {
-		return err
-	}
 	if s.config.Base != jlink {
 		if len(s.config.Modules) > 0 {
 			return fault.New(fault.BadInput, "leave image.modules out, or set image.base: jlink", "image.modules goes with the jlink base; %s has the modules it has", s.config.Base)
@@ -67,26 +63,6 @@ func (s *Step) Check(ctx context.Context) error {
 	}
 	_, err = checkJDK(ctx, java)
 	return err
-}
-
-// checkWritable asks, without writing, whether dir can be made and written:
-// the nearest folder above it that exists decides.
-func checkWritable(dir string) error {
-	for at := dir; ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at):
-			continue
-		case err != nil:
-			return fault.New(fault.Missing, "", "write the image to %s: %w", dir, err)
-		case !info.IsDir():
-			return fault.New(fault.Missing, "move it away", "write the image to %s: %s is not a folder", dir, at)
-		}
-		if err := unix.Access(at, unix.W_OK|unix.X_OK); err != nil {
-			return fault.New(fault.Missing, "make the folder writable", "write the image to %s: %w", dir, &fs.PathError{Op: "access", Path: at, Err: err})
-		}
-		return nil
-	}
 }
 
 // Plan tells what would be built and what is cached already.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fastship/fastship/cmd/internal/console"
@@ -88,7 +89,7 @@ func run(ctx context.Context, env Env, f runFlags, dir string) error {
 	}
 	emitNow(screen, runner.RunFinished{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Summary: result.Summary(f.dryRun),
-		Cause: result.Cause, Detail: why.detail, Hint: result.Hint,
+		Cause: strings.TrimSpace(result.Cause + "\n" + why.detail), Hint: result.Hint,
 	})
 	if err == nil {
 		return nil

@@ -1,6 +1,7 @@
 package road
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 
@@ -20,8 +21,9 @@ import (
 func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, error) {
 	b := &runner.Builder{}
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
-	mvn := runner.Add(b, mavenStep(opt, memory), runner.Map(b, src, mavenIn))
-	img := runner.Add(b, imageStep(opt, memory), runner.Join(b, src, mvn, imageIn))
+	job := mavenStep(opt, memory)
+	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
+	img := runner.Add(b, imageStep(opt, memory, job), runner.Join(b, src, mvn, imageIn))
 	pushed := runner.Join(b, src, img, pushIn)
 	switch {
 	case opt.Sandbox:
@@ -46,10 +48,18 @@ func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out
 	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home})
 }
 
-func imageStep(opt Options, memory *cache.Cache) runner.Step[image.In, image.Out] {
+// imageStep asks the Maven job for the JDK that it will choose, so that a JDK
+// that cannot link is found before anything is built.
+func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven.Out]) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Layout = filepath.Join(opt.stateDir(), "image")
-	return image.New(config, image.Deps{Cache: memory})
+	return image.New(config, image.Deps{Cache: memory, JDK: func(ctx context.Context) (string, error) {
+		plan, err := job.Plan(ctx, maven.In{Dir: opt.Dir})
+		if err != nil {
+			return "", nil // the job's own check says it
+		}
+		return plan.Out.JavaHome, nil
+	}})
 }
 
 func mavenIn(s source.Out) maven.In { return maven.In{Dir: s.Dir, Tree: s.Tree} }
@@ -58,7 +68,7 @@ func imageIn(s source.Out, m maven.Out) image.In {
 	in := image.In{
 		Jar: m.Jar, Name: m.ArtifactID, Version: m.Version,
 		JavaHome: m.JavaHome, JavaMajor: m.JavaMajor,
-		Revision: s.Commit, Source: s.Remote, Created: s.Time,
+		Revision: s.Commit, Source: publicURL(s.Remote), Created: s.Time,
 	}
 	for _, l := range m.Libraries {
 		if strings.HasSuffix(l.Version, "-SNAPSHOT") {

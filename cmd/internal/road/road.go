@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,16 +113,13 @@ func hasRun(report runner.Report) bool {
 	return slices.ContainsFunc(report.Steps, func(s runner.StepReport) bool { return s.Seconds > 0 })
 }
 
-// makeStateDir makes the folder that git, and the source's identity, leave out.
+// makeStateDir makes the folder that git, and the source's identity, leave
+// out, and tries that it can be written to.
 func makeStateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	ignore := filepath.Join(dir, ".gitignore")
-	if _, err := os.Lstat(ignore); errors.Is(err, os.ErrNotExist) {
-		return os.WriteFile(ignore, []byte("*\n"), 0o644)
-	}
-	return nil
+	return writeFile(filepath.Join(dir, ".gitignore"), []byte("*\n"))
 }
 
 // newRunID is unique enough to tell runs in one log apart: the time to the
