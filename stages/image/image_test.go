@@ -360,10 +360,6 @@ func TestClassesNewerThanTheBase(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	ok := t.TempDir()
 	for name, c := range map[string]struct {
 		config Config
@@ -371,7 +367,6 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		"flag":     {Config{Layout: ok, JVM: []string{"Xmx1g"}}, fault.BadInput, `"Xmx1g"`},
-		"file":     {Config{Layout: filepath.Join(file, "image")}, fault.Missing, "file"},
 		"capitals": {Config{Layout: ok, Base: "example.com/Java"}, fault.BadInput, "capitals"},
 		"modules":  {Config{Layout: ok, Base: "example.com/java", Modules: []string{"java.sql"}}, fault.BadInput, "image.modules"},
 		"layout":   {Config{Layout: ok, Base: "oci:" + ok}, fault.BadInput, "no OCI layout"},

@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/fastship/fastship/internal/fault"
+)
+
+func TestRetry(t *testing.T) {
+	response := func(status int, after string) error {
+		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody}
+		resp.Header.Set("Retry-After", after)
+		return CheckResponse(resp, 200)
+	}
+	for name, c := range map[string]struct {
+		err   error
+		tries int
+		took  time.Duration
+	}{
+		"busy":      {response(503, ""), Attempts, 8 * time.Second},
+		"slow down": {response(429, "2"), Attempts, (2+2+2)*time.Second + 5400*time.Millisecond},
+		"too long":  {response(429, "3600"), Attempts, 4 * 30 * time.Second},
+		"cut":       {io.ErrUnexpectedEOF, Attempts, 8 * time.Second},
+		"reset":     {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, Attempts, 8 * time.Second},
+		"nobody":    {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, 1, 0},
+		"no name":   {&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, 1, 0},
+		"refused":   {response(403, ""), 1, 0},
+		"full":      {response(507, ""), 1, 0},
+		"cancelled": {context.Canceled, 1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start, tries := time.Now(), 0
+			err := Retry(t.Context(), func() error { tries++; return c.err })
+			if !errors.Is(err, c.err) || tries != c.tries || time.Since(start) != c.took {
+				t.Errorf("%s: %v after %d tries and %s", name, err, tries, time.Since(start))
+			}
+		})
+	}
+}
+
+func TestRetryEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start, tries := time.Now(), 0
+		_ = Retry(ctx, func() error { tries++; return io.ErrUnexpectedEOF })
+		if tries != 3 || time.Since(start) != time.Second {
+			t.Errorf("%d tries in %s", tries, time.Since(start))
+		}
+	})
+}
+
+func TestNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"example.com/team/orders":      "example.com/team/orders",
+		"localhost:5000/orders":        "localhost:5000/orders",
+		"orders":                       "index.docker.io/library/orders",
+		"example.com/Team/orders":      "write k: example.com/team/orders",
+		"example.com/orders:v1":        "write k: example.com/orders, and the tag in image.tags",
+		"example.com/orders@sha256:00": "write k: example.com/orders, and the tag in image.tags",
+		"example.com:5000":             "", // a host is no repository; the name library reads it as name and tag
+		"":                             "a name looks like registry.example.com/team/orders",
+	} {
+		repo, err := ParseRepository("k", in, Options{})
+		got := fault.HintOf(err)
+		if err == nil {
+			got = repo.Name()
+		} else if fault.ClassOf(err) != fault.BadInput {
+			t.Errorf("%q: %v", in, err)
+		}
+		if got != want && want != "" {
+			t.Errorf("%q: %q", in, got)
+		}
+		if want == "" && err == nil {
+			t.Errorf("%q passes as %s", in, repo)
+		}
+	}
+}
+
+func TestExplainKeepsWhatIsClear(t *testing.T) {
+	repo, err := ParseRepository("k", "example.com/x", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	classed := fault.New(fault.Missing, "do this", "that")
+	for _, err := range []error{nil, classed, context.Canceled} {
+		if got := Explain(fault.ImageFailed, "push to", repo, repo.Registry, err); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	err = Explain(fault.ImageFailed, "push to", repo, repo.Registry, &transport.Error{StatusCode: 401})
+	if fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) != "run docker login example.com" {
+		t.Errorf("%v", err)
+	}
+}
