@@ -139,3 +139,32 @@ say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"` + fil
 		t.Errorf("said:\n%s", r.said())
 	}
 }
+
+// BenchmarkRun is the stage's own time around a Maven that takes none, a
+// shell's start included.
+func BenchmarkRun(b *testing.B) {
+	host := b.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(host, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	write("project/pom.xml", "<project/>")
+	write("project/target/a.war", strings.Repeat("x", 60<<20)) // the size of a Spring Boot service
+	write("jdk/release", "JAVA_VERSION=\"17.0.1\"\n")
+	write("jdk/bin/java", "")
+	write("jdk/bin/javac", "")
+	dir := filepath.Join(host, "project")
+	write("bin/mvn", "#!/bin/sh\nsay() { printf '%s\\n' \"$1\" >> \"$FASTSHIP_MAVEN_REPORT\"; }\n"+started(dir, "17")+
+		`say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"`+dir+`/target/a.war"}'`+"\n")
+	s := New(Config{Dir: dir}, Deps{Cache: memory(), Environ: []string{"PATH=" + host + "/bin:/usr/bin:/bin", "JAVA_HOME=" + host + "/jdk"}})
+	for b.Loop() {
+		if _, err := s.Run(b.Context(), runner.Env{Emit: func(runner.Body) {}}, In{Dir: dir}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -53,12 +53,16 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	if err != nil {
 		return runner.Plan[Out]{}, err
 	}
+	lines := []string{
+		"run " + j.commandLine() + " in " + j.dir,
+		"with " + j.launcherText(),
+		"on " + j.jdkText(),
+	}
+	if j.launcher.Note != "" {
+		lines = append(lines, j.launcher.Note)
+	}
 	return runner.Plan[Out]{
-		Lines: []string{
-			"run " + j.commandLine() + " in " + j.dir,
-			"with " + j.launcherText(),
-			"on " + j.jdkText(),
-		},
+		Lines: lines,
 		Out: Out{
 			Maven: j.launcher.Version, JavaHome: j.choice.JDK.Home, JavaMajor: j.choice.JDK.Major,
 			Release: last(j.want.Releases), ReactorIDs: reactorIDs(j.tree),
