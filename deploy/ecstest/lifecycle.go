@@ -40,8 +40,12 @@ func (d *Double) start(id string, spec TaskSpec) {
 		d.running.Done()
 	}()
 	d.do(func() {
+		t := d.world.tasks[id]
+		if t == nil || t.final {
+			return // it is over already
+		}
 		d.tasks[id] = handle
-		if t := d.world.tasks[id]; t != nil && t.last == "STOPPING" {
+		if t.last == "STOPPING" {
 			d.kill(t)
 		}
 	})

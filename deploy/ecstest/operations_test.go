@@ -1,8 +1,10 @@
 package ecstest_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -93,7 +95,7 @@ func everyOperation(b *bench) {
 	}
 	revisions, err := c.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{*records[0].TargetServiceRevision.Arn, strings.Replace(*records[0].TargetServiceRevision.Arn, "/web/", "/none/", 1)}})
 	b.must(err)
-	if r := revisions.ServiceRevisions; len(r) != 1 || !strings.HasSuffix(*r[0].TaskDefinition, "web:2") || *r[0].ContainerImages[0].Image != "app:2" || len(revisions.Failures) != 1 {
+	if r := revisions.ServiceRevisions; len(r) != 1 || !strings.HasSuffix(*r[0].TaskDefinition, "web:2") || *r[0].ContainerImages[0].Image != "app:2" || *r[0].ContainerImages[0].ImageDigest != fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("app:2"))) || len(revisions.Failures) != 1 {
 		b.Errorf("revisions %+v", revisions)
 	}
 	b.deploy("app:3", healthCheck)

@@ -2,6 +2,9 @@ package ecstest
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,7 +49,7 @@ func (p *player) play() {
 		p.report(FailedToStart{Reason: p.PullError})
 		return
 	}
-	p.report(PullStopped{})
+	p.report(PullStopped{Digests: p.digests()})
 	if !p.pause(p.Start) {
 		return
 	}
@@ -67,6 +70,19 @@ func (p *player) play() {
 			p.end(137)
 		}
 	}
+}
+
+// digests are those that the images name, or made up ones.
+func (p *player) digests() map[string]string {
+	all := map[string]string{}
+	for _, c := range p.spec.Containers {
+		_, digest, pinned := strings.Cut(c.Image, "@")
+		if !pinned {
+			digest = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(c.Image)))
+		}
+		all[c.Name] = digest
+	}
+	return all
 }
 
 // pause waits before the containers run; a stop in the meantime, or the end

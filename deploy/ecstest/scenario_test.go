@@ -1,6 +1,7 @@
 package ecstest_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -176,5 +177,32 @@ func TestEarlySuccess(t *testing.T) {
 			t.Errorf("nothing was left to clean up:\n%s", b.story())
 		}
 		b.within(10*time.Minute, "steady", func() bool { return len(b.service().Deployments) == 1 })
+	})
+}
+
+func TestBakeTime(t *testing.T) {
+	virtual(t, ecstest.Script{}, func(b *bench) {
+		b.seed(1, `{"deploymentConfiguration": {"bakeTimeInMinutes": 10}}`, "")
+		b.deploy("app:2", "")
+		start := time.Now()
+		b.within(20*time.Minute, "completed", func() bool { return b.last().Verdict == ecstest.Succeeded })
+		if d := time.Since(start); d < 10*time.Minute || d > 15*time.Minute {
+			t.Errorf("completed after %v, with 10 minutes to bake", d)
+		}
+	})
+}
+
+// TestOtherControllers: what CodeDeploy or a third party deploys can be
+// described, and UpdateService refuses a task definition for it.
+func TestOtherControllers(t *testing.T) {
+	virtual(t, ecstest.Script{}, func(b *bench) {
+		b.seed(2, `{"deploymentController": {"type": "CODE_DEPLOY"}}`, "")
+		if s := b.service(); len(s.Deployments) != 0 || s.DeploymentController.Type != types.DeploymentControllerTypeCodeDeploy {
+			t.Errorf("service %+v", s)
+		}
+		_, err := b.client.UpdateService(b.Context(), &ecs.UpdateServiceInput{Service: aws.String("web"), TaskDefinition: aws.String(b.register("app:2", ""))})
+		if e, ok := errors.AsType[*types.InvalidParameterException](err); !ok || !strings.Contains(*e.Message, "CODE_DEPLOY deployment controller") {
+			t.Errorf("update of a CODE_DEPLOY service: %v", err)
+		}
 	})
 }

@@ -25,15 +25,16 @@ type ServiceSeed struct {
 
 // Seed puts a service there whose PRIMARY deployment is COMPLETED, and
 // returns the ARN of its task definition once its tasks are steady. An error
-// of ctx says that they did not get there.
+// of ctx says that they did not get there. Services that another controller
+// deploys have neither deployment nor tasks.
 func (d *Double) Seed(ctx context.Context, seed ServiceSeed) (taskDefinition string, err error) {
 	var s *service
 	d.do(func() { s, err = d.seed(seed) })
 	if err != nil {
 		return "", fmt.Errorf("seed service %s: %w", seed.Service, err)
 	}
-	key := s.key
-	for !seed.Idle {
+	key, waits := s.key, !seed.Idle && s.settings.controller == "ECS"
+	for waits {
 		d.mu.Lock()
 		s := d.world.services[key]
 		steady, changed := s != nil && s.steady, d.changed
@@ -79,6 +80,9 @@ func (d *Double) seed(seed ServiceSeed) (*service, error) {
 		return nil, err
 	}
 	d.world.services[key] = s
+	if s.settings.controller != "ECS" {
+		return s, nil
+	}
 	if seed.Idle {
 		p := d.deploy(s, &revision{definition: def.arn})
 		p.rolloutState, p.idle = "COMPLETED", true

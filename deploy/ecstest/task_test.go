@@ -2,6 +2,8 @@ package ecstest_test
 
 import (
 	"context"
+	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,3 +92,68 @@ type ended chan struct{}
 func (t ended) Stop(time.Duration) {}
 
 func (t ended) Done() <-chan struct{} { return t }
+
+// TestWhatARuntimeGets holds the spec of a task against its definition.
+func TestWhatARuntimeGets(t *testing.T) {
+	const container = `, "command": ["serve"], "environment": [{"name": "MODE", "value": "blue"}], "user": "65532:65532", "stopTimeout": 7,
+		"workingDirectory": "/app", "readonlyRootFilesystem": true, "memory": 300, "healthCheck": {"command": ["CMD", "check"]}}, {"name": "side", "image": "side:1", "essential": false`
+	var mu sync.Mutex
+	var specs []ecstest.TaskSpec
+	script := ecstest.ScriptFunc(func(spec ecstest.TaskSpec) ecstest.Story {
+		mu.Lock()
+		defer mu.Unlock()
+		specs = append(specs, spec)
+		return ecstest.Story{}
+	})
+	virtual(t, script, func(b *bench) {
+		b.seed(1, balanced+`}`, container)
+		_, err := b.client.RunTask(b.Context(), &ecs.RunTaskInput{
+			TaskDefinition:       aws.String("web"),
+			NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-1"}}},
+			Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{Name: aws.String("app"), Command: []string{"migrate"},
+				Environment: []types.KeyValuePair{{Name: aws.String("MODE"), Value: aws.String("once")}}}}},
+		})
+		b.must(err)
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		want := ecstest.ContainerSpec{
+			Name: "app", Image: "app:1", Essential: true, Command: []string{"serve"}, Environment: map[string]string{"MODE": "blue"},
+			User: "65532:65532", WorkingDirectory: "/app", StopTimeout: 7 * time.Second, ReadonlyRoot: true, MemoryMiB: 300,
+			HealthCheck:  &ecstest.HealthCheck{Command: []string{"CMD", "check"}, Interval: 30 * time.Second, Timeout: 5 * time.Second, Retries: 3},
+			PortMappings: []ecstest.PortMapping{{ContainerPort: 8080, HostPort: 8080, Protocol: "tcp"}},
+		}
+		first := specs[0]
+		if !reflect.DeepEqual(first.Containers[0], want) {
+			t.Errorf("container\n%+v, want\n%+v", first.Containers[0], want)
+		}
+		if *first.Target != (ecstest.Target{Container: "app", Port: 8080}) || first.Service != "web" || first.Family != "web" || first.Revision != 1 ||
+			first.MemoryMiB != 512 || first.CPUUnits != 256 || first.Containers[1].Essential || len(first.ID) != 32 {
+			t.Errorf("task %+v", first)
+		}
+		if once := specs[1]; once.Service != "" || once.Target != nil || once.Containers[0].Command[0] != "migrate" || once.Containers[0].Environment["MODE"] != "once" {
+			t.Errorf("overridden %+v", once)
+		}
+	})
+}
+
+// TestStoppedBeforeItsStart: no runtime hears of a task that is stopped while
+// it is provisioned.
+func TestStoppedBeforeItsStart(t *testing.T) {
+	virtual(t, ecstest.ScriptFunc(func(ecstest.TaskSpec) ecstest.Story { panic("started") }), func(b *bench) {
+		b.register("app:1", "")
+		ran, err := b.client.RunTask(b.Context(), &ecs.RunTaskInput{
+			TaskDefinition:       aws.String("web"),
+			NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-1"}}},
+		})
+		b.must(err)
+		_, err = b.client.StopTask(b.Context(), &ecs.StopTaskInput{Task: ran.Tasks[0].TaskArn})
+		b.must(err)
+		time.Sleep(time.Minute)
+		out, err := b.client.DescribeTasks(b.Context(), &ecs.DescribeTasksInput{Tasks: []string{*ran.Tasks[0].TaskArn}})
+		b.must(err)
+		if s := out.Tasks[0]; *s.LastStatus != "STOPPED" || s.StopCode != types.TaskStopCodeUserInitiated || s.PullStartedAt != nil {
+			t.Errorf("task %+v", s)
+		}
+	})
+}
