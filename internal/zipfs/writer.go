@@ -70,6 +70,7 @@ func (w *Writer) Close() error { return w.z.Close() }
 
 func header(name string, method uint16, crc uint32, compressed, size uint64) *zip.FileHeader {
 	h := &zip.FileHeader{
+		//lint:ignore SA1019 CreateRaw writes this field and does not look at Modified.
 		Name: name, Method: method, CRC32: crc, ModifiedDate: dosDate,
 		CompressedSize64: compressed, UncompressedSize64: size,
 	}
