@@ -180,9 +180,11 @@ func (s *Sandbox) log(task, container, stream, line string) {
 	s.config.Emit(runner.Log{Stream: stream, Line: task[:min(8, len(task))] + " " + line})
 }
 
-// Close ends the tasks, politely while ctx allows it, and removes everything
-// the sandbox had.
+// Close ends the tasks, politely while ctx allows it and for as long as an
+// application may take, and removes everything the sandbox had.
 func (s *Sandbox) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout+5*time.Second)
+	defer cancel()
 	if s.runtime != nil {
 		s.runtime.Shutdown(ctx, stopTimeout)
 		_ = s.double.Close() // never fails

@@ -21,7 +21,7 @@ import (
 type Probe struct {
 	Interval time.Duration // between two tries; default 50 ms
 	Timeout  time.Duration // of one try; default 2 s
-	Start    time.Duration // how long a task may take until its first answer; default 60 s
+	Start    time.Duration // how long a task may take until its first answer; default 2 min, for slow starters on busy machines
 	Failing  time.Duration // how long answers may go on being bad; default 3 s
 }
 
@@ -33,7 +33,7 @@ func (p Probe) withDefaults() Probe {
 	}
 	or(&p.Interval, 50*time.Millisecond)
 	or(&p.Timeout, 2*time.Second)
-	or(&p.Start, time.Minute)
+	or(&p.Start, 2*time.Minute)
 	or(&p.Failing, 3*time.Second)
 	return p
 }
@@ -70,37 +70,54 @@ func (t *target) watch(ctx context.Context) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	start := time.Now()
-	var badSince time.Time // of the current row of bad answers; zero: none
-	healthy, told := false, false
-	for wait := t.probe.Interval; ; {
+	v := verdict{probe: t.probe, start: time.Now()}
+	for {
 		reason, answered := t.try(ctx, client)
 		if ctx.Err() != nil {
 			return
 		}
-		switch {
-		case reason == "":
-			badSince = time.Time{}
-			if !healthy || !told {
-				healthy, told = true, true
-				t.report(ecstest.Health{Healthy: true})
-			}
-		case badSince.IsZero() && (answered || healthy):
-			badSince = time.Now()
+		if v.changes(time.Now(), reason, answered) {
+			t.report(ecstest.Health{Healthy: v.healthy, Reason: reason})
 		}
-		late := !answered && !healthy && time.Since(start) >= t.probe.Start
-		failing := !badSince.IsZero() && time.Since(badSince) >= t.probe.Failing
-		if reason != "" && (late || failing) && (healthy || !told) {
-			healthy, told = false, true
-			t.report(ecstest.Health{Reason: reason})
-		}
-		if wait = t.probe.Interval; healthy && badSince.IsZero() {
+		wait := t.probe.Interval
+		if v.healthy && v.badSince.IsZero() {
 			wait = max(wait, steadyInterval)
 		}
 		if !sleep(ctx, wait) {
 			return
 		}
 	}
+}
+
+// verdict is what is held of a target, and since when it has been bad.
+type verdict struct {
+	probe    Probe
+	start    time.Time
+	badSince time.Time // the beginning of the row of bad tries; zero: the last was good
+	told     bool      // there is a verdict
+	healthy  bool
+}
+
+// changes takes the outcome of a try (see try) and tells whether the verdict
+// is another now. One good answer makes a target healthy; bad ones count when
+// they go on, and no answer at all counts from the first answer on, or when the
+// start takes too long.
+func (v *verdict) changes(now time.Time, reason string, answered bool) bool {
+	was := *v
+	if reason == "" {
+		v.badSince, v.told, v.healthy = time.Time{}, true, true
+		return !was.told || !was.healthy
+	}
+	if v.badSince.IsZero() && (answered || v.healthy) {
+		v.badSince = now
+	}
+	late := !answered && !v.healthy && now.Sub(v.start) >= v.probe.Start
+	failing := !v.badSince.IsZero() && now.Sub(v.badSince) >= v.probe.Failing
+	if !late && !failing {
+		return false
+	}
+	v.told, v.healthy = true, false
+	return !was.told || was.healthy
 }
 
 // try asks once. The reason is empty for a good answer, else in ELB's words;
