@@ -121,8 +121,8 @@ var program = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, "greeter"))
 })
 
-// push makes an image of the greeter and pushes it.
-func push(t *testing.T, r *sandbox.Remote, env ...string) string {
+// pushGreeter makes an image of the greeter and pushes it.
+func pushGreeter(t *testing.T, r *sandbox.Remote, env ...string) string {
 	t.Helper()
 	content, err := program()
 	if err != nil {
@@ -171,8 +171,8 @@ func client(r *sandbox.Remote) *ecs.Client {
 	return ecs.NewFromConfig(awsconf.Local(r.Endpoint(), r.Region()))
 }
 
-// deploy makes the service run the image.
-func deploy(t *testing.T, r *sandbox.Remote, image string) {
+// rollOut makes the service run the image.
+func rollOut(t *testing.T, r *sandbox.Remote, image string) {
 	t.Helper()
 	api := client(r)
 	out, err := api.RegisterTaskDefinition(t.Context(), &ecs.RegisterTaskDefinitionInput{

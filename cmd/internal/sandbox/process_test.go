@@ -53,7 +53,7 @@ func TestSecondProcessUsesTheFirstOnes(t *testing.T) {
 	if err != nil || r == nil || r.PID() != cmd.Process.Pid {
 		t.Fatal(r, err)
 	}
-	deploy(t, r, push(t, r, "VERSION=1"))
+	rollOut(t, r, pushGreeter(t, r, "VERSION=1"))
 	if a := firstAnswer(t, r); !strings.HasPrefix(a.Body, "version 1") {
 		t.Errorf("%+v", a)
 	}
@@ -76,7 +76,7 @@ func TestKilledSandboxIsClearedByTheNext(t *testing.T) {
 	if err != nil || r == nil {
 		t.Fatal(r, err)
 	}
-	deploy(t, r, push(t, r, "VERSION=1"))
+	rollOut(t, r, pushGreeter(t, r, "VERSION=1"))
 	firstAnswer(t, r)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

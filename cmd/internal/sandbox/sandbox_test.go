@@ -32,9 +32,9 @@ func TestFromOneRevisionToTheNextWithoutAGap(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, body)
 	}
 
-	image := push(t, s.Remote, "VERSION=1")
+	image := pushGreeter(t, s.Remote, "VERSION=1")
 	begin := time.Now()
-	deploy(t, s.Remote, image)
+	rollOut(t, s.Remote, image)
 	if a := firstAnswer(t, s.Remote); a.Status != 200 || a.Body != "version 1 for "+strings.TrimPrefix(s.URL(), "http://")+"\n" {
 		t.Errorf("%+v", a)
 	}
@@ -65,7 +65,7 @@ func TestFromOneRevisionToTheNextWithoutAGap(t *testing.T) {
 			time.Sleep(2 * time.Millisecond)
 		}
 	})
-	deploy(t, s.Remote, push(t, s.Remote, "VERSION=2"))
+	rollOut(t, s.Remote, pushGreeter(t, s.Remote, "VERSION=2"))
 	until(t, s.Remote, types.DeploymentRolloutStateCompleted)
 	if a := firstAnswer(t, s.Remote); !strings.HasPrefix(a.Body, "version 2") {
 		t.Errorf("%+v", a)
@@ -81,7 +81,7 @@ func TestLogsOfAFailedTask(t *testing.T) {
 	project := t.TempDir()
 	s := start(t, project)
 	defer closed(t, s, project)
-	deploy(t, s.Remote, push(t, s.Remote, "EXIT=4"))
+	rollOut(t, s.Remote, pushGreeter(t, s.Remote, "EXIT=4"))
 	until(t, s.Remote, types.DeploymentRolloutStateFailed)
 	api := client(s.Remote)
 	list, err := api.ListTasks(t.Context(), &ecs.ListTasksInput{Cluster: aws.String(s.Cluster()), ServiceName: aws.String(s.Service()), DesiredStatus: types.DesiredStatusStopped})
@@ -99,6 +99,6 @@ func TestLogsOfAFailedTask(t *testing.T) {
 func TestCloseWhileATaskStarts(t *testing.T) {
 	project := t.TempDir()
 	s := start(t, project)
-	deploy(t, s.Remote, push(t, s.Remote, "VERSION=1"))
+	rollOut(t, s.Remote, pushGreeter(t, s.Remote, "VERSION=1"))
 	closed(t, s, project)
 }
