@@ -202,9 +202,7 @@ func TestUnprivileged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Dir(program), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	write(t, dir, "guest", string(program), 0o755)
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)

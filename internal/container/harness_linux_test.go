@@ -35,21 +35,22 @@ func TestMain(m *testing.M) {
 const guestProgram = "FASTSHIP_TEST_GUEST"
 
 // guest builds testdata/guest, a static program, once.
-var guest = sync.OnceValues(func() (string, error) {
+var guest = sync.OnceValues(func() ([]byte, error) {
 	if program := os.Getenv(guestProgram); program != "" {
-		return program, nil
+		return os.ReadFile(program)
 	}
 	dir, err := os.MkdirTemp("", "guest")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "guest")
 	cmd := exec.Command("go", "build", "-o", program, "./testdata/guest")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	return program, nil
+	return os.ReadFile(program)
 })
 
 // root makes an image's tree: the guest as /bin/guest and users.
@@ -60,11 +61,7 @@ func root(t testing.TB) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	raw, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "bin/guest", string(raw), 0o755)
+	write(t, dir, "bin/guest", string(program), 0o755)
 	write(t, dir, "bin/script", "#!/bin/missing\n", 0o755)
 	write(t, dir, "bin/foreign", "\x7fELF another machine's", 0o755)
 	write(t, dir, "bin/data", "not executable", 0o644)
