@@ -217,7 +217,7 @@ func TestUnprivileged(t *testing.T) {
 	}
 	cmd := exec.Command(filepath.Join(dir, "container.test"), "-test.v")
 	cmd.Dir = dir
-	cmd.Env = []string{"TMPDIR=" + tmp, "PATH=" + os.Getenv("PATH"), guestProgram + "=" + program}
+	cmd.Env = []string{"TMPDIR=" + tmp, "PATH=" + os.Getenv("PATH"), guestProgram + "=" + filepath.Join(dir, "guest")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
