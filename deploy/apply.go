@@ -76,13 +76,7 @@ func update(ctx context.Context, api API, p Plan, taskDefinition string) (Deploy
 	for {
 		service, err := api.Update(ctx, p.Target, taskDefinition, p.Force)
 		if err == nil {
-			if d, ok := started(p.Before, service, taskDefinition); ok {
-				return d, nil
-			}
-			if primary, ok := service.Primary(); ok && primary.TaskDefinition == taskDefinition {
-				return primary, nil // it was ours already: somebody else asked for the same
-			}
-			err = &CallError{Call: "ecs:UpdateService", Fate: Unknown, Err: errors.New("the answer shows no deployment of " + ShortName(taskDefinition))}
+			return accepted(ctx, api, p, service, taskDefinition)
 		}
 		if !Transient(err) {
 			return Deployment{}, err
@@ -103,6 +97,22 @@ func update(ctx context.Context, api API, p Plan, taskDefinition string) (Deploy
 			return Deployment{}, err
 		}
 	}
+}
+
+// accepted finds our deployment after an answer that says it was accepted. It
+// is never asked for again.
+func accepted(ctx context.Context, api Reader, p Plan, answer Service, taskDefinition string) (Deployment, error) {
+	if d, ok := started(p.Before, answer, taskDefinition); ok {
+		return d, nil
+	}
+	if primary, ok := answer.Primary(); ok && primary.TaskDefinition == taskDefinition {
+		return primary, nil // it was ours already: somebody else asked for the same
+	}
+	d, found, err := lookBack(ctx, api, p, taskDefinition)
+	if err == nil && !found {
+		err = &CallError{Call: "ecs:UpdateService", Fate: Refused, Err: errors.New("ECS accepted it, but shows no deployment of " + ShortName(taskDefinition))}
+	}
+	return d, err
 }
 
 // lookBack looks several times, since ECS's reads may lag behind its writes.

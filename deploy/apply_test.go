@@ -24,8 +24,9 @@ type fakeECS struct {
 	reads    []error // of the next reads
 	late     int     // reads that still show the state before the last write
 	stale    Service
-	updates  int // accepted
-	register int // accepted
+	hides    bool // updates are accepted and never seen again
+	updates  int  // accepted
+	register int  // accepted
 	calls    []string
 }
 
@@ -83,6 +84,9 @@ func (f *fakeECS) Update(_ context.Context, _ Target, definition string, _ bool)
 	}
 	f.stale = f.service
 	f.updates++
+	if f.hides {
+		return f.service, nil
+	}
 	f.service.TaskDefinition = definition
 	old := append([]Deployment{}, f.service.Deployments...)
 	for i := range old {
@@ -121,6 +125,7 @@ func TestApply(t *testing.T) {
 		{name: "update lost", prepared: func(f *fakeECS) { f.after = []error{nil, lost} }, calls: "Register Update Service", id: "ecs-svc/2", fresh: true},
 		{name: "update lost, reads lag and fail", prepared: func(f *fakeECS) { f.after, f.late, f.reads = []error{nil, lost}, 2, []error{nil, slow} }, calls: "Register Update Service Service Service Service", id: "ecs-svc/2", fresh: true},
 		{name: "update cut before", prepared: func(f *fakeECS) { f.before = []error{nil, cut} }, calls: "Register Update Service Service Service Service Service Update", id: "ecs-svc/2", fresh: true},
+		{name: "accepted, but nothing to see", prepared: func(f *fakeECS) { f.hides = true }, err: "shows no deployment of web:8", calls: "Register Update Service Service Service Service Service", fresh: true},
 		{name: "registration refused", prepared: func(f *fakeECS) { f.before = []error{call(Refused)} }, err: "register a revision of web:7: fault", calls: "Register"},
 		{name: "update denied", prepared: func(f *fakeECS) { f.before = []error{nil, call(Denied)} }, err: "update service web: fault", calls: "Register Update", fresh: true},
 		{name: "read back denied", prepared: func(f *fakeECS) { f.after, f.reads = []error{nil, lost}, []error{call(Denied)} }, err: "fault", calls: "Register Update Service", fresh: true},

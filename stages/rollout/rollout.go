@@ -64,6 +64,7 @@ type Deps struct {
 const (
 	defaultTimeout = 15 * time.Minute
 	retryEvery     = 2 * time.Second // of the first reads
+	lastLines      = 50              // of a dead container's log are shown
 )
 
 // Step is the stage.
@@ -210,7 +211,7 @@ func (s *Step) verdict(env runner.Env, r deploy.Result) error {
 	if f := r.Failure; f != nil && s.deps.Logs != nil {
 		logs = s.deps.Logs(f.Task, f.Container)
 	}
-	for _, line := range logs {
+	for _, line := range logs[max(0, len(logs)-lastLines):] {
 		env.Emit(runner.Log{Stream: "stderr", Line: line})
 	}
 	if r.Detail != "" {
