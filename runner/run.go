@@ -80,6 +80,7 @@ func (b *Builder) Run(ctx context.Context, opt Options) (Report, error) {
 		err = opt.Begin()
 	}
 	if err == nil {
+		s.closeGiven()
 		err = s.run(ctx)
 		s.closeUnstarted("an earlier step did not finish")
 	} else {

@@ -109,3 +109,13 @@ func (s *state) closeUnstarted(reason string) {
 		s.close(i)
 	}
 }
+
+// closeGiven closes the steps whose outputs an earlier run has left, so that
+// they stand before those that build on them.
+func (s *state) closeGiven() {
+	for i, given := range s.given {
+		if given {
+			s.close(i)
+		}
+	}
+}
