@@ -3,7 +3,6 @@ package jre
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -107,8 +106,7 @@ func (r Request) make(ctx context.Context, c *cache.Cache, around system) (oci.L
 		return oci.Layer{}, err
 	}
 	defer release()
-	home := filepath.Join(dir, "java")
-	fixed, err := link(ctx, r.JDK, r.Modules, home)
+	home, fixed, err := link(ctx, r.JDK, r.Modules, dir)
 	if err != nil {
 		return oci.Layer{}, explain(err)
 	}
@@ -140,7 +138,7 @@ func (r Request) note(format string, args ...any) {
 // warn tells what this machine could not give.
 func (r Request) warn(fixed bool, libs libraries, around system) {
 	if !fixed {
-		r.Emit(runner.Warning{Text: "setarch -R is not possible here: linked again, this base will have another digest"})
+		r.Emit(runner.Warning{Text: "class data cannot be archived the same way each time here (it takes chrt, taskset, setarch -R and a short TMPDIR): linked again, this base will have another digest"})
 	}
 	for _, m := range libs.missing {
 		r.Emit(runner.Warning{Text: "this machine does not have " + m + ": it will be missing in the image too"})

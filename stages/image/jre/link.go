@@ -9,18 +9,16 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fastship/fastship/internal/proc"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
-// link makes a run-time image of modules at home, which must not exist, with
-// an archive of the JDK's own classes that any JVM start maps (class data
-// sharing: 0.3 s of 1.3 s).
-//
-// The archive is written by the JVM itself instead of by jlink: one of them
-// instead of two, and with a collector and a heap that do not depend on the
-// machine. fixed tells whether its bytes are the same at every run.
-func link(ctx context.Context, jdk JDK, modules []string, home string) (fixed bool, err error) {
+// link makes a run-time image of modules in dir, with an archive of the JDK's
+// own classes. fixed tells whether its bytes are the same at every run.
+func link(ctx context.Context, jdk JDK, modules []string, dir string) (home string, fixed bool, err error) {
+	home, fits := homeIn(dir)
+	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
+		return "", false, err
+	}
 	strip := "--strip-java-debug-attributes"
 	if jdk.Major < 13 {
 		strip = "--strip-debug" // the same, before it could also strip libraries
@@ -33,32 +31,14 @@ func link(ctx context.Context, jdk JDK, modules []string, home string) (fixed bo
 		"-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", // a short job
 	}
 	if err := run(ctx, jdk.tool("jlink"), args, nil); err != nil {
-		return false, err
+		return "", false, err
 	}
 	// The JVM refuses its archive when this file's time is another one.
 	if err := os.Chtimes(filepath.Join(home, "lib", "modules"), oci.Epoch(), oci.Epoch()); err != nil {
-		return false, err
+		return "", false, err
 	}
-	dump := []string{"-Xshare:dump", "-XX:+UseG1GC", "-Xms128m", "-Xmx128m"}
-	java := filepath.Join(home, "bin", "java")
-	command := withFixedAddresses(ctx, jdk.Arch)
-	if command == nil {
-		return false, run(ctx, java, dump, nil)
-	}
-	return true, run(ctx, command[0], append(append(command[1:], java), dump...), nil)
-}
-
-// withFixedAddresses is the command in front of another that switches address
-// space randomization off, without which the archive's bytes differ from run
-// to run; nil where that is not there or not allowed (Docker's seccomp
-// profile forbids it).
-func withFixedAddresses(ctx context.Context, arch string) []string {
-	command := []string{"setarch", arch, "-R"}
-	exit, err := proc.Run(ctx, proc.Cmd{Path: command[0], Args: append(command[1:], "true")})
-	if err != nil || exit.Code != 0 {
-		return nil
-	}
-	return command
+	fixed, err = archive(ctx, jdk, home)
+	return home, fixed && fits, err
 }
 
 const (
@@ -68,13 +48,31 @@ const (
 	workGrace = time.Minute
 )
 
-// workspace makes an empty directory for one link. It is locked, so that a
-// later run can tell it from what a killed one has left.
+// homeLength is the length in bytes of every path that a base is linked at:
+// the class data archive of JDK 17 depends on it, though not on the path.
+const homeLength = 200
+
+// homeIn is where in dir to link, and whether it has that length.
+func homeIn(dir string) (home string, fixed bool) {
+	const name = "java"
+	pad := homeLength - len(dir) - len("/") - len("/"+name)
+	if pad < 1 {
+		return filepath.Join(dir, name), false
+	}
+	return filepath.Join(dir, strings.Repeat("x", pad), name), true
+}
+
+// workspace makes an empty directory for one link; its path has no symbolic
+// links. It is locked, so that a later run can tell it from what a killed one
+// has left.
 func workspace() (dir string, release func(), err error) {
 	if dir, err = os.MkdirTemp("", workPrefix); err != nil {
 		return "", nil, err
 	}
 	f, err := lock(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
 	if err != nil {
 		os.RemoveAll(dir)
 		return "", nil, err
