@@ -3,6 +3,7 @@ package road
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecs"
 	"github.com/fastship/fastship/internal/awsconf"
+	"github.com/fastship/fastship/internal/webpaths"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/push"
 	"github.com/fastship/fastship/stages/rollout"
@@ -21,6 +23,7 @@ const (
 	sandboxPoll    = 100 * time.Millisecond // nobody throttles on loopback
 	sandboxTimeout = 3 * time.Minute        // for slow applications on small machines
 	answerTimeout  = 30 * time.Second
+	maxAsked       = 20 // paths, when / is not mapped
 )
 
 // place is where a sandbox run pushes to and rolls out on: a sandbox of this
@@ -105,19 +108,49 @@ func (p *place) rolloutStep() runner.Step[rollout.In, rollout.Out] {
 }
 
 // answer asks the application for its first answer and, with --keep, goes on
-// serving until ctx ends.
-func (p *place) answer(ctx context.Context) (*Answer, error) {
+// serving until ctx ends. Where / is not mapped, it asks for the paths that
+// are.
+func (p *place) answer(ctx context.Context, jar *Jar) (*Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	first, err := p.seen.FirstAnswer(limited)
 	if err != nil {
 		return nil, err
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(first.Body), "\n")
-	p.tell(runner.Note{Text: fmt.Sprintf("GET %s answers %d in %.2f s: %s", first.Address, first.Status, first.Took.Seconds(), line)})
+	p.show(first)
+	if first.Status >= http.StatusBadRequest {
+		if mapped, ok := p.mapped(limited, jar); ok {
+			first = mapped
+			p.show(first)
+		}
+	}
 	if p.own != nil && p.opt.Keep {
 		p.tell(runner.Note{Text: "serving " + p.seen.URL() + "/ until Ctrl-C; ECS is at " + p.seen.Endpoint() + " (cluster " + p.seen.Cluster() + ", service " + p.seen.Service() + ")"})
 		<-ctx.Done()
 	}
 	return &Answer{URL: first.Address, Status: first.Status, Seconds: first.Took.Seconds()}, nil
+}
+
+func (p *place) show(a sandbox.Answer) {
+	line, _, _ := strings.Cut(strings.TrimSpace(a.Body), "\n")
+	p.tell(runner.Note{Text: fmt.Sprintf("GET %s answers %d in %.2f s: %s", a.Address, a.Status, a.Took.Seconds(), line)})
+}
+
+// mapped asks for the health endpoint and the paths that the application's
+// classes map, until one answers 200.
+func (p *place) mapped(ctx context.Context, jar *Jar) (sandbox.Answer, bool) {
+	paths := []string{"/actuator/health"}
+	if jar != nil {
+		paths = append(paths, webpaths.OfJar(jar.Path)...)
+	}
+	for _, path := range paths[:min(len(paths), maxAsked)] {
+		a, err := p.seen.Get(ctx, path)
+		if err != nil {
+			return sandbox.Answer{}, false
+		}
+		if a.Status == http.StatusOK {
+			return a, true
+		}
+	}
+	return sandbox.Answer{}, false
 }

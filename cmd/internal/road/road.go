@@ -91,7 +91,7 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 		}
 	}
 	if err == nil && result.Rollout != nil && place.seen != nil {
-		result.Sandbox, err = place.answer(ctx)
+		result.Sandbox, err = place.answer(ctx, result.Jar)
 	}
 	return result, err
 }

@@ -78,7 +78,7 @@ type Answer struct {
 // of ctx ends it.
 func (r *Remote) FirstAnswer(ctx context.Context) (Answer, error) {
 	start := time.Now()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := noRedirects()
 	for {
 		a, served, err := ask(ctx, client, r.URL()+"/")
 		if err != nil {
@@ -94,6 +94,22 @@ func (r *Remote) FirstAnswer(ctx context.Context) (Answer, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// Get asks the application for a path, once.
+func (r *Remote) Get(ctx context.Context, path string) (Answer, error) {
+	start := time.Now()
+	a, _, err := ask(ctx, noRedirects(), r.URL()+path)
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask the application: %w", err)
+	}
+	a.Took = time.Since(start)
+	return a, nil
+}
+
+// noRedirects shows an answer as it is: a redirect may lead out of the sandbox.
+func noRedirects() *http.Client {
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // ask asks once; served says that a task answered, not the proxy.
