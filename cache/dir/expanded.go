@@ -85,11 +85,14 @@ func (s *Store) enter(ctx context.Context, d cache.Digest) (leave func(), err er
 // home unless another process was first.
 func (s *Store) fill(home string, fill func(dir string) error) error {
 	s.beginWriting()
-	tmp := s.tmpName()
-	if err := inDir(s.fs, s.tmpDir(), func() error { return s.fs.Mkdir(tmp, 0o700) }); err != nil {
+	var f *os.File
+	tmp, err := s.inTmp(func(path string) (err error) {
+		if err := s.fs.Mkdir(path, 0o700); err != nil {
+			return err
+		}
+		f, err = hold(path, shared)
 		return err
-	}
-	f, err := hold(tmp, shared)
+	})
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package dir
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -13,12 +15,27 @@ func (s *Store) tmpName() string { return filepath.Join(s.tmpDir(), rand.Text())
 // createTmp starts a file under tmp, read-only once it is there.
 func (s *Store) createTmp() (w io.WriteCloser, path string, err error) {
 	s.beginWriting()
-	path = s.tmpName()
-	err = inDir(s.fs, s.tmpDir(), func() (err error) {
+	path, err = s.inTmp(func(path string) (err error) {
 		w, err = s.fs.Create(path, 0o444)
 		return err
 	})
 	return w, path, err
+}
+
+// tmpTries is how often an entry of tmp is made anew when another process's
+// sweep took it before it was held; each sweeps once, so losing twice is rare.
+const tmpTries = 10
+
+// inTmp makes and holds a new entry of tmp.
+func (s *Store) inTmp(make func(path string) error) (path string, err error) {
+	for range tmpTries {
+		path = s.tmpName()
+		err = inDir(s.fs, s.tmpDir(), func() error { return make(path) })
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errBusy) {
+			break
+		}
+	}
+	return path, err
 }
 
 // place renames what is whole to the name under which it is trusted.
