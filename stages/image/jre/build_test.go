@@ -35,7 +35,7 @@ func buildBase(t *testing.T, c *cache.Cache, jdk JDK, jars []Jar, extra ...strin
 	}
 	var events []runner.Body
 	base, err := Build(t.Context(), c, Request{
-		JDK: jdk, Modules: modules, Codec: oci.Gzip(6),
+		JDK: jdk, Modules: modules, Codec: oci.Gzip(1),
 		Emit: func(b runner.Body) { events = append(events, b) },
 	})
 	if err != nil {

@@ -23,7 +23,11 @@ func TestMain(m *testing.M) {
 	if code, ok := container.Init(os.Args); ok {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if samplesDir != "" {
+		os.RemoveAll(samplesDir)
+	}
+	os.Exit(code)
 }
 
 func newCache(t testing.TB) *cache.Cache {
@@ -66,13 +70,16 @@ func jdks(t testing.TB) []JDK {
 	return found
 }
 
-// samples builds services of testdata/apps by Maven, once, in a folder that
-// the machine clears.
+// samplesDir is where samples has built, removed by TestMain.
+var samplesDir string
+
+// samples builds services of testdata/apps by Maven, once.
 var samples = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "samples")
 	if err != nil {
 		return "", err
 	}
+	samplesDir = dir
 	for _, app := range []string{"hello", "shaded", "orders", "broken/hidden-module"} {
 		source := filepath.Join("..", "..", "..", "testdata", "apps", app)
 		copied := filepath.Join(dir, filepath.Base(app))

@@ -198,6 +198,9 @@ func fileEntry(name, path string) (oci.File, error) {
 	if err != nil {
 		return oci.File{}, err
 	}
+	if !info.Mode().IsRegular() {
+		return oci.File{}, fmt.Errorf("read %s: %s is not a file", path, info.Mode().Type())
+	}
 	mode := fs.FileMode(0o644)
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
