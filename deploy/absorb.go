@@ -42,6 +42,9 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 		if m := rollingBack.FindStringSubmatch(e.Message); m != nil {
 			f.backTo[m[1]] = true
 		}
+		if m := unhealthyTarget.FindStringSubmatch(e.Message); m != nil {
+			f.targets = m[1]
+		}
 		bad := alarming.MatchString(e.Message)
 		f.trouble = f.trouble || bad
 		emit(Said{Time: e.Created, Message: oneLine(e.Message), Alarming: bad})
@@ -50,6 +53,10 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 
 // alarming is what the service's log says when tasks have failed.
 var alarming = regexp.MustCompile(`unable|unhealthy|failed|rolling back|health check`)
+
+// unhealthyTarget holds what the load balancer saw, which the stopped task
+// itself does not say.
+var unhealthyTarget = regexp.MustCompile(`is unhealthy in \(target-group .*?\) due to \(reason (.+?)\)\.?$`)
 
 // rollingBack names the deployment that a breaker or an alarm goes back to.
 var rollingBack = regexp.MustCompile(`rolling back to deployment (ecs-svc/\w+)`)
@@ -167,6 +174,9 @@ func (f *Follower) fail(t Task, emit func(Event)) {
 	if !ok {
 		f.failures.seen[t.ID()] = true
 		return
+	}
+	if f.targets != "" && strings.Contains(t.StoppedReason, "ELB health checks") {
+		failure.Text += ": " + f.targets
 	}
 	f.failures.seen[t.ID()] = true
 	f.failures.total++

@@ -78,6 +78,7 @@ type Follower struct {
 	backTo    map[string]bool    // deployments that ECS said it rolls back to
 	since     map[string]time.Time
 	said      map[string]bool // events of the service's log told
+	targets   string          // why the load balancer last called a task unhealthy
 	counts    Tasks           // the last ones told
 	failures  failures
 	troubled  map[string]bool // calls in a row of failures

@@ -77,8 +77,9 @@ func TestStories(t *testing.T) {
 			at(20, stopped(1, pullError("ResourceInitializationError: unable to pull secrets or registry auth: i/o timeout"))), at(50, stopped(7, crash(1)))},
 			want: Failed, cause: "ResourceInitializationError", by: 60},
 		{name: "unhealthy behind a load balancer", moments: []moment{
+			at(55, event("(service web) (task 1) (port 8080) is unhealthy in (target-group arn:aws:elasticloadbalancing:x) due to (reason Health checks failed with these codes: [500])")),
 			at(60, stopped(6, Task{StopCode: "ServiceSchedulerInitiated", StoppedReason: "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:x)", Containers: []Container{{Name: "app", Exit: new(int)}}}))},
-			want: Failed, cause: "the task is unhealthy: Task failed ELB health checks", by: 66},
+			want: Failed, cause: "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:x): Health checks failed with these codes: [500]", by: 66},
 		{name: "tasks that are scaled in are no failures", moments: []moment{
 			at(10, stopped(9, Task{StopCode: "ServiceSchedulerInitiated", StoppedReason: "Scaling activity initiated by (deployment ecs-svc/2)", Containers: []Container{{Name: "app", Exit: new(int)}}})), at(50, succeed)},
 			want: Succeeded, by: 55},
