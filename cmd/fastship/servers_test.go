@@ -52,6 +52,7 @@ func startECS(ts *testscript.TestScript, neg bool, args []string) {
 		"crash":    {Crash: true, After: 20 * time.Millisecond, Code: 1},
 		"no-image": {PullError: "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref registry.example/orders: not found"},
 		"stuck":    {Pull: time.Hour},
+		"expired":  {},
 	}
 	story, known := stories[args[0]]
 	if neg || !known {
@@ -77,6 +78,11 @@ func startECS(ts *testscript.TestScript, neg bool, args []string) {
 		TaskDefinition: json.RawMessage(`{"family":"orders","networkMode":"awsvpc","requiresCompatibilities":["FARGATE"],"cpu":"256","memory":"512","containerDefinitions":[{"name":"app","image":"registry.example/orders:old","essential":true}]}`),
 	})
 	ts.Check(err)
+	if args[0] == "expired" {
+		double.Fault(func(string, int) ecstest.Fault {
+			return ecstest.Fault{Status: http.StatusBadRequest, Type: "ExpiredTokenException", Text: "The security token included in the request is expired"}
+		})
+	}
 	ts.Setenv("AWS_ENDPOINT_URL_ECS", server.URL)
 	ts.Setenv("AWS_REGION", "us-east-1")
 	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
