@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fastship/fastship/deploy/ecstest"
@@ -53,18 +54,24 @@ func startECS(ts *testscript.TestScript, neg bool, args []string) {
 		"no-image": {PullError: "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref registry.example/orders: not found"},
 		"stuck":    {Pull: time.Hour},
 		"expired":  {},
+		"intruder": {Pull: time.Hour}, // and somebody else deploys meanwhile
 	}
 	story, known := stories[args[0]]
 	if neg || !known {
 		ts.Fatalf("usage: ecs STORY [breaker] [rollback]")
 	}
+	var server *httptest.Server
+	intrude := sync.OnceFunc(func() { go redeploy(server.URL) })
 	double := ecstest.New(ecstest.Options{Timing: ecstest.LocalTiming(), Runtime: ecstest.ScriptFunc(func(spec ecstest.TaskSpec) ecstest.Story {
 		if spec.Revision == 1 {
 			return ecstest.Story{}
 		}
+		if args[0] == "intruder" {
+			intrude()
+		}
 		return story
 	})})
-	server := httptest.NewServer(double)
+	server = httptest.NewServer(double)
 	ts.Defer(func() { server.Close(); double.Close() })
 	config := map[string]any{"deploymentConfiguration": map[string]any{
 		"deploymentCircuitBreaker": map[string]bool{"enable": len(args) > 1, "rollback": len(args) > 2},
@@ -87,4 +94,18 @@ func startECS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_REGION", "us-east-1")
 	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+}
+
+// redeploy goes back to the first revision, as another pipeline would.
+func redeploy(endpoint string) {
+	body := `{"cluster":"shop","service":"orders","taskDefinition":"orders:1"}`
+	request, err := http.NewRequest(http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		return
+	}
+	request.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	request.Header.Set("X-Amz-Target", "AmazonEC2ContainerServiceV20141113.UpdateService")
+	if answer, err := http.DefaultClient.Do(request); err == nil {
+		answer.Body.Close()
+	}
 }
