@@ -5,41 +5,70 @@ package webpaths
 import (
 	"archive/zip"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 const (
-	maxClass = 1 << 20 // bytes; a controller is never that large
-	spring   = "Lorg/springframework/web/bind/annotation/"
+	maxFile = 1 << 20 // bytes; a controller is never that large
+	spring  = "Lorg/springframework/web/bind/annotation/"
 )
 
-// OfJar lists the paths that the application's own classes in a jar map,
-// sorted, those with variables or wildcards left out. Libraries are not
-// looked into. What cannot be read is passed over: the list is advice.
+// OfJar lists what an application's jar answers GET on: its root and health
+// endpoint, then, sorted, the paths that its own classes map, those with
+// variables or wildcards left out; all of them below the context path that its
+// own configuration names. Libraries are not looked into. What cannot be read
+// is passed over: the list is advice.
 func OfJar(file string) []string {
 	jar, err := zip.OpenReader(file)
 	if err != nil {
 		return nil
 	}
 	defer jar.Close()
-	var paths []string
+	var mapped []string
+	context := ""
 	for _, f := range jar.File {
-		if !strings.HasSuffix(f.Name, ".class") || f.UncompressedSize64 > maxClass {
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			continue
-		}
-		class, err := io.ReadAll(io.LimitReader(r, maxClass))
-		r.Close()
-		if err == nil {
-			paths = append(paths, OfClass(class)...)
+		name := strings.TrimPrefix(f.Name, "BOOT-INF/classes/")
+		switch {
+		case strings.HasSuffix(name, ".class"):
+			mapped = append(mapped, OfClass(content(f))...)
+		case slices.Contains(configurations, name):
+			if m := contextPath.FindSubmatch(content(f)); m != nil {
+				context = "/" + strings.Trim(string(m[1]), `/"'`)
+			}
 		}
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	slices.Sort(mapped)
+	paths := []string{context + "/", context + "/actuator/health"}
+	for _, p := range slices.Compact(mapped) {
+		paths = append(paths, context+p)
+	}
+	return paths
+}
+
+// The files in which Spring Boot looks for its configuration, and the key in
+// both their forms; the key's last word is not used by any other setting.
+var (
+	configurations = []string{"application.properties", "application.yml", "application.yaml"}
+	contextPath    = regexp.MustCompile(`(?m)^\s*(?:server\.servlet\.)?context-path\s*[:=]\s*([/\w."'-]+)\s*$`)
+)
+
+// content is a file of a jar, empty when it is too large or cannot be read.
+func content(f *zip.File) []byte {
+	if f.UncompressedSize64 > maxFile {
+		return nil
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, maxFile))
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // OfClass lists the paths of one class file: those of its methods behind each

@@ -1,6 +1,8 @@
 package webpaths
 
 import (
+	"archive/zip"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +68,37 @@ func TestPathsOfCompiledClasses(t *testing.T) {
 		for cut := range len(b) { // no part of a class may harm
 			OfClass(b[:cut])
 		}
+	}
+}
+
+func TestJarWithContextPath(t *testing.T) {
+	for name, text := range map[string]string{
+		"BOOT-INF/classes/application.properties": "server.port=9966\nserver.servlet.context-path = /petclinic/\n",
+		"BOOT-INF/classes/application.yml":        "server:\n  servlet:\n    context-path: \"/petclinic\"\n",
+	} {
+		file := filepath.Join(t.TempDir(), "app.jar")
+		out, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := zip.NewWriter(out)
+		f, err := w.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Close(), out.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"/petclinic/", "/petclinic/actuator/health"}
+		if got := OfJar(file); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	if got := OfJar("no such file"); got != nil {
+		t.Errorf("no jar: got %v", got)
 	}
 }
 

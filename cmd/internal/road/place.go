@@ -136,13 +136,13 @@ func (p *place) show(a sandbox.Answer) {
 	p.tell(runner.Note{Text: fmt.Sprintf("GET %s answers %d in %.2f s: %s", a.Address, a.Status, a.Took.Seconds(), line)})
 }
 
-// mapped asks for the health endpoint and the paths that the application's
-// classes map, until one answers 200.
+// mapped asks for the paths that the application's jar says it answers on,
+// until one gives 200.
 func (p *place) mapped(ctx context.Context, jar *Jar) (sandbox.Answer, bool) {
-	paths := []string{"/actuator/health"}
-	if jar != nil {
-		paths = append(paths, webpaths.OfJar(jar.Path)...)
+	if jar == nil {
+		return sandbox.Answer{}, false
 	}
+	paths := webpaths.OfJar(jar.Path)
 	for _, path := range paths[:min(len(paths), maxAsked)] {
 		a, err := p.seen.Get(ctx, path)
 		if err != nil {
