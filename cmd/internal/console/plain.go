@@ -135,6 +135,9 @@ func (c *Console) planned(stage string, p runner.Planned) {
 }
 
 func (c *Console) stageFinished(stage string, f runner.StageFinished) {
+	if f.Status == runner.Cancelled && f.Seconds == 0 {
+		return // it never began, which the end of the screen explains
+	}
 	text := string(f.Status)
 	if f.Seconds > 0 {
 		text += " " + seconds(f.Seconds)
