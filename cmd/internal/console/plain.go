@@ -36,6 +36,9 @@ func (c *Console) plain(e runner.Event) {
 	case runner.TestFailure:
 		c.testFailure(e.Stage, b)
 	case runner.Tests:
+		if b.Run == 0 {
+			return // the stage says why
+		}
 		c.say(e.Stage, fmt.Sprintf("%d tests run, %d failed, %d skipped", b.Run, b.Failed, b.Skipped))
 	case runner.Progress:
 		c.progress(e, b)
