@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,8 +48,11 @@ func road(ctx context.Context, h *host) error {
 			return err
 		}
 		ours.forget()
-		u, err := command(ctx, ours.dir, env, h.fastship, "run")
+		u, err := command(ctx, ours.dir, env, h.fastship, "run", "--result", "../result.json")
 		if err != nil {
+			return err
+		}
+		if err := ours.isNew(); err != nil {
 			return err
 		}
 		child, err := ours.mavenSeconds()
@@ -92,6 +96,7 @@ var bareArgs = []string{"-B", "-ntp", "package", "-DskipTests"}
 // project is a copy of orders.
 type project struct {
 	dir, log string
+	digest   string // of the last image
 }
 
 const editedFile = "src/main/java/com/example/orders/HomeController.java"
@@ -137,6 +142,27 @@ func (p *project) edit(i int) error {
 		}
 	}
 	return fmt.Errorf("%s has no line to edit", editedFile)
+}
+
+// isNew holds that the last run made and pushed another image than the one
+// before: a run that skipped its work would be fast.
+func (p *project) isNew() error {
+	b, err := os.ReadFile(filepath.Join(p.dir, "..", "result.json"))
+	if err != nil {
+		return err
+	}
+	var result struct {
+		Stages map[string]struct{ Status string }
+		Image  struct{ Reference, Digest string }
+	}
+	if err := json.Unmarshal(b, &result); err != nil {
+		return err
+	}
+	if result.Image.Digest == p.digest || result.Image.Reference == "" || result.Stages["push"].Status != "ran" {
+		return fmt.Errorf("no new image was pushed: %s", b)
+	}
+	p.digest = result.Image.Digest
+	return nil
 }
 
 func (p *project) forget() { os.Remove(p.log) }
