@@ -12,8 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/cache/dir"
 	"github.com/fastship/fastship/cmd/internal/spec"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
@@ -56,28 +54,27 @@ func (o Options) stateDir() string { return filepath.Join(o.Dir, ".fastship") }
 func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, error) {
 	result := Result{Schema: ResultSchema, Run: newRunID()}
 	tell := func(body runner.Body) { emit(runner.Event{Time: time.Now(), Body: body}) }
-	store, err := dir.Open(opt.CacheDir, dir.Options{MaxBytes: opt.CacheBytes})
+	memory, err := openMemory(opt, tell)
 	if err != nil {
 		return result, err
-	}
-	memory := &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { tell(runner.Warning{Text: err.Error()}) }}
-	if opt.Force {
-		memory.Actions = forgetful{store}
 	}
 	record, err := readRecord(opt.stateDir())
 	if err != nil && opt.From != "" {
 		return result, err
 	}
-	place := &place{opt: opt, memory: memory, tell: tell}
+	if !opt.DryRun {
+		defer memory.close(context.WithoutCancel(ctx))
+	}
+	place := &place{opt: opt, memory: &memory.Cache, tell: tell}
 	defer place.close(context.WithoutCancel(ctx))
-	b, err := build(opt, memory, place)
+	b, err := build(opt, &memory.Cache, place)
 	if err != nil {
 		return result, err
 	}
 	tell(runner.RunStarted{ID: result.Run, Stages: b.Names()})
 	options := runner.Options{
 		Emit: emit, From: opt.From, Until: opt.Until, Given: record,
-		Begin: func() error { return begin(ctx, opt, place) },
+		Begin: func() error { return begin(ctx, opt, memory, place) },
 	}
 	if opt.DryRun {
 		return result, b.Plan(ctx, options)
@@ -86,9 +83,6 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 	err = cmp.Or(err, result.fill(report))
 	if hasRun(report) {
 		err = cmp.Or(err, writeRecord(opt.stateDir(), report))
-		if trimErr := store.Trim(context.WithoutCancel(ctx)); trimErr != nil {
-			tell(runner.Warning{Text: trimErr.Error()})
-		}
 	}
 	if err == nil && result.Rollout != nil && place.seen != nil {
 		result.Sandbox, err = place.answer(ctx, result.Jar)
@@ -97,9 +91,12 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 }
 
 // begin is the first moment at which a run writes.
-func begin(ctx context.Context, opt Options, place *place) error {
+func begin(ctx context.Context, opt Options, memory *memory, place *place) error {
 	if err := makeStateDir(opt.stateDir()); err != nil {
 		return fault.New(fault.Missing, "make the project's folder writable", "%w", err)
+	}
+	if err := memory.try(ctx); err != nil {
+		return err
 	}
 	if !opt.Sandbox {
 		return nil
