@@ -47,12 +47,14 @@ func parseBytes(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	digits := strings.TrimRight(strings.ToUpper(s), "IB")
+	digits := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I")
 	shift := 0
-	if i := strings.IndexByte("KMGT", digits[max(len(digits)-1, 0):][0]); i >= 0 {
-		shift, digits = 10*(i+1), digits[:len(digits)-1]
+	for i, unit := range []string{"K", "M", "G", "T"} {
+		if rest, ok := strings.CutSuffix(digits, unit); ok {
+			digits, shift = rest, 10*(i+1)
+		}
 	}
-	n, err := strconv.ParseUint(digits, 10, 62-shift)
+	n, err := strconv.ParseUint(digits, 10, 63-shift)
 	if err != nil {
 		return 0, err
 	}
