@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,20 +86,31 @@ func TestSandboxRollsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
+	asked, failed := 0, 0
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		for {
+		for ; ; time.Sleep(5 * time.Millisecond) {
 			select {
 			case <-stop:
 				return
 			default:
-				answer(t, url, time.Second)
+			}
+			asked++
+			r, err := http.Get(url)
+			if err == nil {
+				r.Body.Close()
+			}
+			if err != nil || r.StatusCode != http.StatusOK {
+				failed++
 			}
 		}
 	})
 	run(t, 0, dir, "run", "--sandbox")
 	close(stop)
 	asking.Wait()
+	if asked < 10 || failed > 0 {
+		t.Errorf("%d of %d requests failed during the second run", failed, asked)
+	}
 	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "second revision") {
 		t.Errorf("after the second run the service answers %q", body)
 	}
