@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
@@ -35,7 +36,8 @@ type JDK struct {
 	OS      string   // Linux
 	Arch    string   // x86_64, aarch64
 	Modules []string // names, sorted; empty for JDK 8
-	release cache.Digest
+
+	identity func() (cache.Digest, error) // identify's answer, found once
 }
 
 const elsewhere = "set image.base to an image that has Java"
@@ -55,13 +57,13 @@ func Find(javaHome string) (JDK, error) {
 		Home: home, Version: props["JAVA_VERSION"], Vendor: props["IMPLEMENTOR"],
 		OS: props["OS_NAME"], Arch: props["OS_ARCH"],
 		Modules: strings.Fields(props["MODULES"]),
-		release: cache.Sum(content),
 	}
 	slices.Sort(jdk.Modules)
 	if jdk.Major = major(jdk.Version); jdk.Major == 0 {
 		return JDK{}, fault.New(fault.Missing, "set JAVA_HOME to a JDK, or "+elsewhere,
 			"find the JDK at %s: its release file has JAVA_VERSION=%q", home, jdk.Version)
 	}
+	jdk.identity = sync.OnceValues(func() (cache.Digest, error) { return jdk.identify(content) })
 	return jdk, nil
 }
 
@@ -170,11 +172,11 @@ func (j JDK) imageIndex(length int64) (index []byte, size int64, err error) {
 	return index, info.Size(), err
 }
 
-// identity is what makes two installations the same JDK on any machine,
+// identify tells what makes two installations the same JDK on any machine,
 // without reading its 200 MB: the release file, the JVM's build ID, the index
 // of the run-time image (hashes, sizes and places of what is in it) and the
 // sizes of the jmods. Certificates are apart: distributions replace them.
-func (j JDK) identity() (cache.Digest, error) {
+func (j JDK) identify(release []byte) (cache.Digest, error) {
 	jvm, err := fileIdentity(filepath.Join(j.Home, "lib", "server", "libjvm.so"))
 	if err != nil {
 		return "", fmt.Errorf("identify %s: %w", j, err)
@@ -183,7 +185,7 @@ func (j JDK) identity() (cache.Digest, error) {
 	if err != nil {
 		return "", fmt.Errorf("identify %s: %w", j, err)
 	}
-	parts := cache.NewKey("jdk", "1").Add("release", string(j.release)).Add("jvm", jvm).
+	parts := cache.NewKey("jdk", "1").Add("release", string(release)).Add("jvm", jvm).
 		Add("modules", size).Add("index", string(cache.Sum(index)))
 	jmods, err := os.ReadDir(filepath.Join(j.Home, "jmods"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 // jdepsModules is jdeps' answer for the same jars. It gets their classes in
@@ -147,5 +149,29 @@ func TestScanIsKeptByDigest(t *testing.T) {
 	}
 	if opened != 3 {
 		t.Errorf("opened %d times, want each time without a digest", opened)
+	}
+}
+
+// BenchmarkHit is what a run with an unchanged base costs.
+func BenchmarkHit(b *testing.B) {
+	home := jdks(b)[0].Home
+	jars := jarsOf(b, sample(b, "orders"))
+	c := newCache(b)
+	build := func() {
+		jdk, err := Find(home)
+		if err != nil {
+			b.Fatal(err)
+		}
+		modules, err := Modules(b.Context(), c, jdk, jars, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := Build(b.Context(), c, Request{JDK: jdk, Modules: modules, Codec: oci.Gzip(1), Emit: func(runner.Body) {}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	build()
+	for b.Loop() {
+		build()
 	}
 }
