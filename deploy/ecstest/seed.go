@@ -48,7 +48,7 @@ func (d *Double) Seed(ctx context.Context, seed ServiceSeed) (taskDefinition str
 			return "", fmt.Errorf("seed service %s: wait for steady tasks: %w", seed.Service, ctx.Err())
 		}
 	}
-	return s.definition, nil
+	return taskDefinition, nil
 }
 
 func (d *Double) seed(seed ServiceSeed) (*service, error) {
