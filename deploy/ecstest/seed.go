@@ -28,12 +28,18 @@ type ServiceSeed struct {
 // of ctx says that they did not get there. Services that another controller
 // deploys have neither deployment nor tasks.
 func (d *Double) Seed(ctx context.Context, seed ServiceSeed) (taskDefinition string, err error) {
-	var s *service
-	d.do(func() { s, err = d.seed(seed) })
+	var key serviceKey
+	waits := !seed.Idle
+	d.do(func() {
+		var s *service
+		if s, err = d.seed(seed); err == nil {
+			key, taskDefinition = s.key, s.definition
+			waits = waits && s.settings.controller == "ECS"
+		}
+	})
 	if err != nil {
 		return "", fmt.Errorf("seed service %s: %w", seed.Service, err)
 	}
-	key, waits := s.key, !seed.Idle && s.settings.controller == "ECS"
 	for waits {
 		d.mu.Lock()
 		s := d.world.services[key]
