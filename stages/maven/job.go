@@ -49,6 +49,7 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if j.settings, err = settingsFile(dir, s.config.Settings); err != nil {
 		return nil, err
 	}
+	s.hide(j)
 	root := mvn.MultiModuleRoot(dir)
 	j.args = mvn.ReadArgs(j.host, root, s.config.Args)
 	j.launcher = mvn.FindLauncher(j.host, dir, root)

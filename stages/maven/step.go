@@ -13,11 +13,14 @@ import (
 
 // Deps are what the step works with.
 type Deps struct {
-	Cache   *cache.Cache  // keeps the pinned Maven and what projects asked for
-	Environ []string      // NAME=value: Maven's environment
-	Home    string        // the user's home folder
-	HTTP    *http.Client  // downloads Maven; nil means http.DefaultClient
-	Grace   time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+	Cache   *cache.Cache // keeps the pinned Maven and what projects asked for
+	Environ []string     // NAME=value: Maven's environment
+	Home    string       // the user's home folder
+	HTTP    *http.Client // downloads Maven; nil means http.DefaultClient
+	// Secret is told the passwords in Maven's settings, so that they can be
+	// masked; nil tells nobody.
+	Secret func(values ...string)
+	Grace  time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
 }
 
 // Step runs the Maven job.

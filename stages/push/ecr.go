@@ -53,6 +53,17 @@ func (k *keychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
 
 // ResolveContext implements authn.ContextKeychain.
 func (k *keychain) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
+	auth, err := k.find(ctx, r)
+	if err != nil || k.deps.Secret == nil {
+		return auth, err
+	}
+	if login, err := authn.Authorization(ctx, auth); err == nil { // else its use says what is wrong with it
+		k.deps.Secret(login.Password, login.Auth, login.IdentityToken, login.RegistryToken)
+	}
+	return auth, nil
+}
+
+func (k *keychain) find(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
 	next := k.next
 	if next == nil {
 		next = authn.DefaultKeychain

@@ -28,6 +28,9 @@ type Deps struct {
 	// Transport is the network; nil means HTTP with the proxies of the
 	// environment.
 	Transport http.RoundTripper
+	// Secret is told every password and token that is found, so that it can
+	// be masked; nil tells nobody.
+	Secret func(values ...string)
 }
 
 // In is the image to push.

@@ -69,7 +69,7 @@ func run(ctx context.Context, env Env, f runFlags, dir string) error {
 	screen := newConsole(env, f.json, masks)
 	defer screen.Close()
 	start := time.Now()
-	result, err := runRoad(ctx, env, f, dir, screen.Emit)
+	result, err := runRoad(ctx, env, f, dir, screen.Emit, masks.Add)
 	result.ExitCode, result.Seconds = exitCode(err), time.Since(start).Seconds()
 	var why cause
 	if err != nil {
@@ -101,7 +101,7 @@ func emitNow(screen *console.Console, body runner.Body) {
 	screen.Emit(runner.Event{Time: time.Now(), Body: body})
 }
 
-func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event)) (road.Result, error) {
+func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string)) (road.Result, error) {
 	if f.keep && !f.sandbox {
 		return road.Result{}, fault.New(fault.BadInput, "add --sandbox", "--keep goes with --sandbox")
 	}
@@ -123,7 +123,7 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	return road.Run(ctx, road.Options{
 		Dir: dir, Spec: config, Environ: env.Environ, Home: settings.home,
 		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes,
-		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, From: f.from, Until: f.until,
+		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, From: f.from, Until: f.until, Secret: secret,
 	}, emit)
 }
 

@@ -32,7 +32,7 @@ func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, err
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Service != "":
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
-		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), push.Deps{}), pushed)
+		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), push.Deps{Secret: opt.Secret}), pushed)
 		if opt.Spec.Deploy.Service != "" {
 			config := opt.Spec.Deploy
 			config.Repository = opt.Spec.Image.Repository
@@ -45,7 +45,7 @@ func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, err
 func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out] {
 	config := opt.Spec.Maven
 	config.Dir = opt.Dir
-	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home})
+	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret})
 }
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
@@ -53,7 +53,7 @@ func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out
 func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven.Out]) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Layout = filepath.Join(opt.stateDir(), "image")
-	return image.New(config, image.Deps{Cache: memory, Keychain: push.Keychain(push.Deps{}), JDK: func(ctx context.Context) (string, error) {
+	return image.New(config, image.Deps{Cache: memory, Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
 		plan, err := job.Plan(ctx, maven.In{Dir: opt.Dir})
 		if err != nil {
 			return "", nil // the job's own check says it

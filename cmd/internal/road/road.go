@@ -44,6 +44,8 @@ type Options struct {
 	Keep        bool // go on serving in the sandbox until ctx ends
 	Force       bool
 	From, Until string // names of stages, or empty
+	// Secret is told what must not be shown, as it is found.
+	Secret func(values ...string)
 }
 
 // stateDir is where a project keeps what fastship made of it.

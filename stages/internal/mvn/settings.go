@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +49,26 @@ type Proxy struct {
 	Username string `xml:"username"`
 	Password string `xml:"password"`
 	NonProxy string `xml:"nonProxyHosts"` // host patterns, | between
+}
+
+// secretHeader tells the HTTP headers that hold credentials by their names.
+var secretHeader = regexp.MustCompile(`(?i)auth|token|key|secret|password`)
+
+// Secrets are the passwords and tokens in the settings, to be masked.
+func (s Settings) Secrets() []string {
+	var values []string
+	for _, server := range s.Servers {
+		values = append(values, server.Password)
+		for _, h := range server.Headers {
+			if secretHeader.MatchString(h.Name) {
+				values = append(values, h.Value)
+			}
+		}
+	}
+	for _, p := range s.Proxies {
+		values = append(values, p.Password)
+	}
+	return slices.DeleteFunc(values, func(v string) bool { return v == "" })
 }
 
 // ReadSettings reads a settings.xml, with ${env.X} and ${user.home} expanded
