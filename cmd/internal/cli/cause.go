@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"strings"
+	"syscall"
 
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
@@ -26,6 +27,9 @@ func causeOf(err error) cause {
 	var c cause
 	c.line, c.detail, _ = strings.Cut(strings.TrimSpace(found[0].Error()), "\n")
 	c.hint = fault.HintOf(found[0])
+	if errors.Is(found[0], syscall.ENOSPC) { // wherever it was met, there is one remedy
+		c.hint = "free some space on that disk"
+	}
 	for _, e := range found[1:] {
 		c.others = append(c.others, e.Error())
 	}
