@@ -9,6 +9,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/near"
 	"github.com/fastship/fastship/internal/proc"
 )
 
@@ -152,36 +153,13 @@ func checkNames(jdk JDK, names []string) error {
 		if _, known := slices.BinarySearch(jdk.Modules, name); known {
 			continue
 		}
-		return fault.New(fault.BadInput, fmt.Sprintf("did you mean %s? This JDK has: %s", nearest(name, jdk.Modules), strings.Join(jdk.Modules, ", ")),
-			"image.modules: %s has no module %q", jdk, name)
+		hint := "this JDK has: " + strings.Join(jdk.Modules, ", ")
+		if guess := near.Names(name, jdk.Modules, 1); len(guess) > 0 {
+			hint = fmt.Sprintf("did you mean %s? T%s", guess[0], hint[1:])
+		}
+		return fault.New(fault.BadInput, hint, "image.modules: %s has no module %q", jdk, name)
 	}
 	return nil
-}
-
-// nearest is the candidate with the fewest single-letter edits to name.
-func nearest(name string, candidates []string) string {
-	return slices.MinFunc(candidates, func(a, b string) int { return distance(name, a) - distance(name, b) })
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // run starts a tool of the JDK in an environment that holds nothing of this
