@@ -19,6 +19,9 @@ type Launcher struct {
 	Wrapper bool   // it is the project's own mvnw
 	Origin  string // where it comes from, for people
 	Note    string // what is odd about the choice, empty mostly
+
+	Provided bool   // it is a distribution that fastship brings: Path is empty until it is there
+	SHA512   string // of a provided distribution's archive, as far as it is known beforehand
 }
 
 // PinnedMaven is the version that is downloaded where no Maven is installed.
@@ -49,7 +52,7 @@ func FindLauncher(h Host, dir, root string) Launcher {
 			return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: name, Note: note}
 		}
 	}
-	return Launcher{Version: PinnedMaven, Origin: "Maven's distribution, pinned by fastship", Note: note}
+	return Launcher{Version: PinnedMaven, Origin: "Maven's distribution, pinned by fastship", Note: note, Provided: true, SHA512: pinnedSHA512}
 }
 
 var distribution = regexp.MustCompile(`/apache-maven-([0-9][0-9A-Za-z.-]*?)-bin\.(zip|tar\.gz)`)

@@ -18,6 +18,8 @@ type Settings struct {
 	Mirrors []Mirror `xml:"mirrors>mirror"`
 	Servers []Server `xml:"servers>server"`
 	Proxies []Proxy  `xml:"proxies>proxy"`
+
+	said string // the text without credentials, for Digest
 }
 
 // Mirror stands in for repositories.
@@ -85,6 +87,7 @@ func ReadSettings(h Host, path string) (Settings, error) {
 	if err := xml.Unmarshal(text, &s); err != nil {
 		return Settings{}, fmt.Errorf("read Maven's settings %s: %w", path, err)
 	}
+	s.said = said(text)
 	clean := func(values ...*string) {
 		for _, v := range values {
 			*v = h.expand(strings.TrimSpace(*v))
