@@ -16,6 +16,10 @@ var ErrNotFound = errors.New("not found in the cache")
 // they are named by. Whoever meets it treats the blob as missing.
 var ErrCorrupt = errors.New("content does not match its digest")
 
+// ErrReadOnly is returned, wrapped, by a write to a store that may only be
+// read: S3's 403, a read-only file system. Writing again is of no use.
+var ErrReadOnly = errors.New("the cache may only be read")
+
 // BlobInfo is what a store knows of a blob without reading it.
 type BlobInfo struct {
 	Digest   Digest
