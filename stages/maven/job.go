@@ -21,6 +21,7 @@ type job struct {
 	args     mvn.Args
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
+	said     saidSettings
 	launcher mvn.Launcher
 	want     mvn.Want
 	choice   mvn.Choice
@@ -49,10 +50,14 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if j.settings, err = settingsFile(dir, s.config.Settings); err != nil {
 		return nil, err
 	}
-	s.hide(j)
 	root := mvn.MultiModuleRoot(dir)
 	j.args = mvn.ReadArgs(j.host, root, s.config.Args)
-	j.launcher = mvn.FindLauncher(j.host, dir, root)
+	if err := s.readSettings(j); err != nil {
+		return nil, err
+	}
+	if err := s.chooseMaven(j, root); err != nil {
+		return nil, err
+	}
 	s.wants(ctx, j)
 	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
 	if err != nil && j.known {

@@ -1,49 +1,52 @@
 package maven
 
 import (
-	"cmp"
 	"context"
+	"path/filepath"
 
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
-// settingsPath is the settings.xml that Maven will read, there or not.
-func (j *job) settingsPath() string { return cmp.Or(j.settings, mvn.UserSettings(j.host)) }
-
-// hide tells the secrets in Maven's settings, which a build may print. What
-// is wrong with the file is Maven's to say.
-func (s *Step) hide(j *job) {
-	if s.deps.Secret == nil {
-		return
+// chooseMaven settles which Maven runs the job.
+func (s *Step) chooseMaven(j *job, root string) error {
+	if v := s.config.Version; v != "" && v != "auto" && !mvn.IsVersion(v) {
+		return fault.New(fault.BadInput, "write a release as Maven names it, such as "+mvn.PinnedMaven+" or 4.0.0-rc-4, or auto", "maven.version %q is not a version of Maven", v)
 	}
-	if settings, err := mvn.ReadSettings(j.host, j.settingsPath()); err == nil {
-		s.deps.Secret(settings.Secrets()...)
-	}
+	j.launcher = mvn.ChooseLauncher(j.host, j.dir, root, s.config.Version)
+	return nil
 }
 
-// provide makes sure that there is a Maven to run, by a download where none is
-// installed. release gives it back to the cache.
+// provide makes sure that there is a Maven to run, by a download where this
+// machine does not have it. release gives it back to the cache.
 func (s *Step) provide(ctx context.Context, env runner.Env, j *job) (release func(), err error) {
-	if j.launcher.Path != "" {
+	if !j.launcher.Provided {
 		return func() {}, nil
 	}
-	if s.deps.Cache == nil {
-		return nil, fault.New(fault.Missing, "install Maven", "find Maven: no ./mvnw, no mvn on PATH, and no cache to keep a downloaded one in")
+	if s.deps.Cache == nil || s.deps.Cache.Blobs == nil {
+		if j.launcher.Wrapper {
+			return func() {}, nil // ./mvnw brings it itself
+		}
+		return nil, fault.New(fault.Missing, "install Maven", "find Maven %s: it is not installed, and there is no cache to keep a downloaded one in", j.launcher.Version)
 	}
-	file := j.settingsPath()
-	settings, err := mvn.ReadSettings(j.host, file)
-	if err != nil {
-		return nil, fault.New(fault.BadInput, "correct "+file, "%w", err)
+	if j.said.err != nil && !j.launcher.Wrapper {
+		return nil, j.said.err
 	}
-	d := mvn.Pinned(s.deps.HTTP, func(done, total int64) {
-		env.Emit(runner.Progress{What: "download Maven " + mvn.PinnedMaven, Unit: "bytes", Done: done, Total: total})
+	d := j.launcher.Of(s.deps.HTTP, func(done, total int64) {
+		env.Emit(runner.Progress{What: "download Maven " + j.launcher.Version, Unit: "bytes", Done: done, Total: total})
 	})
-	path, release, err := d.Provide(ctx, s.deps.Cache, settings)
-	if err != nil {
+	path, release, err := d.Provide(ctx, s.deps.Cache, j.said.user)
+	switch {
+	case err == nil:
+		j.launcher.Path = path
+		j.launcher.Environ = []string{"MAVEN_HOME=" + filepath.Dir(filepath.Dir(path))} // as mvnw exports it
+		return release, nil
+	case ctx.Err() != nil || !j.launcher.Wrapper:
 		return nil, err
 	}
-	j.launcher.Path = path
-	return release, nil
+	// The script may know a way that fastship does not, such as .netrc.
+	env.Emit(runner.Warning{Text: err.Error() + "; ./mvnw is left to bring it"})
+	j.launcher.Origin = "the project's ./mvnw"
+	return func() {}, nil
 }

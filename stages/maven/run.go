@@ -110,7 +110,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
 		Dir:    j.dir,
-		Env:    slices.Concat(s.deps.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt)),
+		Env:    slices.Concat(s.deps.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt)),
 		Grace:  s.deps.Grace,
 		Stdout: listen("stdout"),
 		Stderr: listen("stderr"),

@@ -3,8 +3,6 @@ package mvn
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha512"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/internal/fault"
 )
 
 const (
@@ -29,9 +26,15 @@ const (
 // Distribution is Maven's own archive and where to take it from.
 type Distribution struct {
 	Version string
-	SHA512  string // of apache-maven-VERSION-bin.zip
-	HTTP    *http.Client
-	Tell    func(done, total int64) // progress in bytes; total is 0 when unknown
+	SHA512  string // of the archive; empty: the one published beside it
+	// URL is the archive's own, as a wrapper names it; empty means Maven
+	// Central, or the mirror that the settings name for it.
+	URL      string
+	SHA256   string // of the archive, as a wrapper's distributionSha256Sum has it; may be empty
+	User     string // for URL
+	Password string
+	HTTP     *http.Client
+	Tell     func(done, total int64) // progress in bytes; total is 0 when unknown
 }
 
 // Pinned is the distribution that fastship brings where no Maven is installed.
@@ -39,8 +42,17 @@ func Pinned(client *http.Client, tell func(done, total int64)) Distribution {
 	return Distribution{Version: PinnedMaven, SHA512: pinnedSHA512, HTTP: client, Tell: tell}
 }
 
+// Of is the distribution that a launcher stands for.
+func (l Launcher) Of(client *http.Client, tell func(done, total int64)) Distribution {
+	return Distribution{Version: l.Version, SHA512: l.SHA512, URL: l.url, SHA256: l.sha256, User: l.user, Password: l.password, HTTP: client, Tell: tell}
+}
+
 func (d Distribution) key() cache.Key {
-	return cache.NewKey("maven-distribution", "1").Add("version", d.Version).Add("sha512", d.SHA512).Key()
+	key := cache.NewKey("maven-distribution", "1").Add("version", d.Version).Add("sha512", d.SHA512)
+	if d.URL != "" {
+		key = key.Add("url", redactURL(d.URL)).Add("sha256", d.SHA256)
+	}
+	return key.Key()
 }
 
 // Kept tells whether the cache holds the distribution. It writes nothing.
@@ -72,70 +84,12 @@ func (d Distribution) Provide(ctx context.Context, c *cache.Cache, s Settings) (
 	if err != nil {
 		return "", nil, fmt.Errorf("unpack Maven %s: %w", d.Version, err)
 	}
-	return filepath.Join(dir, "apache-maven-"+d.Version, "bin", "mvn"), release, nil
-}
-
-// download fetches the archive into the cache.
-func (d Distribution) download(ctx context.Context, c *cache.Cache, s Settings) (cache.Descriptor, error) {
-	base, server := s.Central()
-	from := fmt.Sprintf("%s/org/apache/maven/apache-maven/%s/apache-maven-%s-bin.zip", base, d.Version, d.Version)
-	fail := func(hint string, err error) (cache.Descriptor, error) {
-		return cache.Descriptor{}, fault.New(fault.Missing, hint, "download Maven %s from %s: %w", d.Version, redactURL(from), err)
+	found, _ := filepath.Glob(filepath.Join(dir, "*", "bin", "mvn")) // the pattern is well-formed
+	if len(found) != 1 {
+		release()
+		return "", nil, fmt.Errorf("unpack Maven %s: the archive has %d bin/mvn instead of one", d.Version, len(found))
 	}
-	const install = "install Maven, add its wrapper to the project (mvn wrapper:wrapper), or let a mirror of Central in settings.xml be reached"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		return fail("correct the mirror's url in settings.xml", err)
-	}
-	if strings.HasPrefix(server.Password, "{") {
-		return fail("install Maven: only Maven itself can decrypt the password of server "+server.ID, fmt.Errorf("the password in settings.xml is encrypted"))
-	}
-	if server.Username != "" {
-		request.SetBasicAuth(server.Username, server.Password)
-	}
-	for _, h := range server.Headers {
-		request.Header.Set(h.Name, h.Value)
-	}
-	response, err := s.client(d.HTTP).Do(request)
-	if err != nil {
-		return fail(install, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		hint := install
-		if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
-			hint = fmt.Sprintf("correct the credentials of <server> %s in settings.xml", server.ID)
-		}
-		return fail(hint, fmt.Errorf("the server answered %s", response.Status))
-	}
-	blob, err := d.keep(ctx, c, response)
-	if err != nil {
-		return fail(install, err)
-	}
-	return blob, nil
-}
-
-// keep writes the answer into the cache if it has the pinned checksum.
-func (d Distribution) keep(ctx context.Context, c *cache.Cache, response *http.Response) (cache.Descriptor, error) {
-	w, err := c.Blobs.Create(ctx)
-	if err != nil {
-		return cache.Descriptor{}, err
-	}
-	defer w.Abort()
-	sum := sha512.New()
-	counter := &counter{tell: d.Tell, total: max(response.ContentLength, 0)}
-	n, err := io.Copy(io.MultiWriter(w, sum, counter), io.LimitReader(response.Body, maxDistribution+1))
-	if err != nil {
-		return cache.Descriptor{}, err
-	}
-	if n > maxDistribution {
-		return cache.Descriptor{}, fmt.Errorf("more than %d bytes: not Maven's archive", maxDistribution)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != d.SHA512 {
-		return cache.Descriptor{}, fmt.Errorf("its sha512 is %s… instead of %s…: not the archive that Apache published", got[:16], d.SHA512[:16])
-	}
-	counter.end()
-	return w.Commit()
+	return found[0], release, nil
 }
 
 // counter tells progress at every further megabyte.

@@ -23,10 +23,10 @@ func (l Launcher) Identity() (cache.Digest, error) {
 	key := cache.NewKey("maven-identity", "1").Add("version", l.Version)
 	var err error
 	switch {
+	case l.Wrapper:
+		key, err = addFiles(key, filepath.Join(l.wrapped, "mvnw"), wrapperProperties(l.wrapped))
 	case l.Provided:
 		key = key.Add("distribution", l.SHA512)
-	case l.Wrapper:
-		key, err = addFiles(key, l.Path, filepath.Join(filepath.Dir(l.Path), ".mvn", "wrapper", "maven-wrapper.properties"))
 	default:
 		key, err = addLibraries(key, l.Path)
 	}

@@ -46,10 +46,11 @@ func TestAMavenIsNamedByItsLibraries(t *testing.T) {
 	if identity(t, pinned) != identity(t, provided) || identity(t, pinned) == identity(t, a) {
 		t.Error("a provided Maven has one name, before and after it is there")
 	}
-	wrapped := Launcher{Path: filepath.Join(t.TempDir(), "mvnw"), Wrapper: true}
-	write(t, wrapped.Path, "#!/bin/sh\n", 0o755)
-	properties := filepath.Join(filepath.Dir(wrapped.Path), ".mvn", "wrapper", "maven-wrapper.properties")
+	project := t.TempDir()
+	write(t, filepath.Join(project, "mvnw"), "#!/bin/sh\n", 0o755)
+	properties := wrapperProperties(project)
 	write(t, properties, "distributionUrl=a\n", 0o644)
+	wrapped := FindLauncher(Host{}, project, project)
 	before = identity(t, wrapped)
 	write(t, properties, "distributionUrl=b\n", 0o644)
 	if identity(t, wrapped) == before {

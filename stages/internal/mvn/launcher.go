@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -20,12 +19,39 @@ type Launcher struct {
 	Origin  string // where it comes from, for people
 	Note    string // what is odd about the choice, empty mostly
 
-	Provided bool   // it is a distribution that fastship brings: Path is empty until it is there
-	SHA512   string // of a provided distribution's archive, as far as it is known beforehand
+	// Provided is a distribution that fastship brings: Path is empty until it
+	// is there, or a wrapper's ./mvnw, which could bring it as well.
+	Provided bool
+	Environ  []string // NAME=value that it needs besides
+	SHA512   string   // of a provided distribution's archive, as far as it is known beforehand
+
+	wrapped                     string // the folder of the wrapper
+	url, sha256, user, password string // of the wrapper's distribution
 }
 
 // PinnedMaven is the version that is downloaded where no Maven is installed.
 const PinnedMaven = "3.9.16"
+
+// ChooseLauncher is FindLauncher for a wanted version: the wrapper, PATH or
+// MAVEN_HOME when they are of that version, else its distribution. Empty and
+// "auto" want none. It only reads.
+func ChooseLauncher(h Host, dir, root, version string) Launcher {
+	l := FindLauncher(h, dir, root)
+	if version == "" || version == "auto" {
+		return l
+	}
+	if l.Version == version {
+		return l
+	}
+	if installed := findInstalled(h); installed.Version == version {
+		return installed
+	}
+	l = Launcher{Version: version, Origin: "Maven's distribution, as maven.version asks", Provided: true}
+	if version == PinnedMaven {
+		l.SHA512 = pinnedSHA512
+	}
+	return l
+}
 
 // FindLauncher chooses the Maven for the project in dir: the project's own
 // ./mvnw (also beside root's .mvn), else mvn on PATH or in MAVEN_HOME, else
@@ -39,36 +65,30 @@ func FindLauncher(h Host, dir, root string) Launcher {
 			continue
 		}
 		if executable(wrapper) {
-			return Launcher{Path: wrapper, Version: wrapperVersion(d), Wrapper: true, Origin: "the project's ./mvnw"}
+			return wrapperLauncher(h, d)
 		}
 		note = fmt.Sprintf("%s is not executable and was passed over; chmod +x it to build with the project's own Maven", wrapper)
 		break
 	}
-	if mvn := h.lookPath("mvn"); mvn != "" {
-		return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: "PATH", Note: note}
-	}
-	for _, name := range []string{"MAVEN_HOME", "M2_HOME"} {
-		if mvn := filepath.Join(h.Getenv(name), "bin", "mvn"); h.Getenv(name) != "" && executable(mvn) {
-			return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: name, Note: note}
-		}
+	if l := findInstalled(h); l.Path != "" {
+		l.Note = note
+		return l
 	}
 	return Launcher{Version: PinnedMaven, Origin: "Maven's distribution, pinned by fastship", Note: note, Provided: true, SHA512: pinnedSHA512}
 }
 
-var distribution = regexp.MustCompile(`/apache-maven-([0-9][0-9A-Za-z.-]*?)-bin\.(zip|tar\.gz)`)
-
-// wrapperVersion reads the version from the wrapper's distributionUrl.
-func wrapperVersion(dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, ".mvn", "wrapper", "maven-wrapper.properties"))
-	if err != nil {
-		return ""
+// findInstalled is the Maven on PATH or in MAVEN_HOME; its Path is empty when
+// there is none.
+func findInstalled(h Host) Launcher {
+	if mvn := h.lookPath("mvn"); mvn != "" {
+		return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: "PATH"}
 	}
-	for line := range strings.Lines(string(text)) {
-		if m := distribution.FindStringSubmatch(line); m != nil && strings.HasPrefix(strings.TrimSpace(line), "distributionUrl") {
-			return m[1]
+	for _, name := range []string{"MAVEN_HOME", "M2_HOME"} {
+		if mvn := filepath.Join(h.Getenv(name), "bin", "mvn"); h.Getenv(name) != "" && executable(mvn) {
+			return Launcher{Path: mvn, Version: installedVersion(mvn), Origin: name}
 		}
 	}
-	return ""
+	return Launcher{}
 }
 
 // installedVersion reads the version of the distribution that a mvn script is
