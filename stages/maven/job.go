@@ -29,6 +29,7 @@ type job struct {
 	known    bool      // the releases come from an earlier run of Maven
 
 	arguments []string // Maven's, without the spy's
+	tuning    tuning   // settled just before Maven starts
 }
 
 // prepare reads what there is to read and writes nothing.

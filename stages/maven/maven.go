@@ -10,6 +10,7 @@ type Config struct {
 	Profiles []string `yaml:"profiles"` // -P
 	Args     []string `yaml:"args"`     // passed to Maven as they are
 	Settings string   `yaml:"settings"` // a settings.xml, relative to the project's folder
+	Tune     string   `yaml:"tune"`     // auto, on or off: whether the JVMs are tuned; empty means auto
 	Version  string   `yaml:"version"`  // of Maven, such as 3.9.11; empty or auto: the project's own, else the installed one
 	Dir      string   `yaml:"-"`        // the project's folder, absolute
 }

@@ -31,11 +31,13 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	defer release()
 	env.Emit(runner.Note{Text: fmt.Sprintf("%s, on %s", j.launcherText(), j.jdkText())})
+	s.tune(ctx, env, j, in.Tree)
 	a, err := s.build(ctx, env, j)
 	if err != nil {
 		return runner.Result[Out]{Out: a.out(j)}, err
 	}
 	out, err := s.outcome(env, j, a)
+	s.learn(ctx, env, j, &a, out.Tests, in.Tree)
 	return runner.Result[Out]{Out: out}, err
 }
 
@@ -47,12 +49,13 @@ type attempt struct {
 	errors  []runner.Diagnostic // of severity error, in order
 	said    []string            // what Maven printed as its errors
 	stderr  []string            // what the JVM, or the script that starts it, complained of
+	refused bool                // a JVM did not start for its flags
 }
 
 // build runs Maven, and once more on another JDK when the project turns out
 // to ask for one.
 func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, error) {
-	a, err := s.attempt(ctx, env, j, true)
+	a, err := s.try(ctx, env, j, true)
 	if err != nil {
 		return a, err
 	}
@@ -71,7 +74,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, erro
 	}
 	j.choice = choice
 	env.Emit(runner.Note{Text: "Maven was started anew on " + j.jdkText()})
-	a, err = s.attempt(ctx, env, j, false)
+	a, err = s.try(ctx, env, j, false)
 	if err == nil && a.report.JavaMajor > 0 && a.report.JavaMajor != choice.JDK.Major {
 		env.Emit(runner.Warning{Text: fmt.Sprintf("Maven ran on %s and not on JDK %s: a mavenrc file or the wrapper sets JAVA_HOME", a.report.JavaHome, choice.JDK.Version)})
 	}
@@ -97,6 +100,10 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 	listen := func(stream string) func(string) {
 		return func(line string) {
 			line = mvn.StripColour(line) // batch mode; Debian's mvn writes resets all the same
+			line, ok := j.tuning.Quiet(j.host, line)
+			if !ok {
+				return
+			}
 			env.Emit(runner.Log{Stream: stream, Line: line})
 			mu.Lock()
 			defer mu.Unlock()
@@ -110,7 +117,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
 		Dir:    j.dir,
-		Env:    slices.Concat(s.deps.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt)),
+		Env:    slices.Concat(s.deps.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt), j.tuning.Env(j.host)),
 		Grace:  s.deps.Grace,
 		Stdout: listen("stdout"),
 		Stderr: listen("stderr"),
@@ -139,6 +146,7 @@ const maxSaid = 200
 // hear keeps what Maven, or the JVM or script that should start it, says is
 // wrong.
 func (a *attempt) hear(stream, line string) {
+	a.refused = a.refused || mvn.Refused(line)
 	switch {
 	case strings.HasPrefix(line, "[ERROR]") || strings.HasPrefix(line, "[FATAL]"):
 		if len(a.said) < maxSaid {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/fastship/fastship/cache"
@@ -27,6 +28,7 @@ type Deps struct {
 type Step struct {
 	config Config
 	deps   Deps
+	cores  int
 }
 
 var _ runner.Step[In, Out] = (*Step)(nil)
@@ -37,7 +39,7 @@ func New(c Config, d Deps) *Step {
 		c.Goals = []string{"package"}
 	}
 	d.HTTP = cmp.Or(d.HTTP, http.DefaultClient)
-	return &Step{c, d}
+	return &Step{c, d, runtime.NumCPU()}
 }
 
 // Name implements runner.Step.

@@ -69,6 +69,15 @@ func tag(s string) error {
 	return nil
 }
 
+// tune holds the values of maven.tune.
+func tune(s string) error {
+	switch s {
+	case "auto", "on", "off":
+		return nil
+	}
+	return advise("write auto, on or off", "%s is none of them", quote(s))
+}
+
 // base wants jlink or something that could be an image's reference.
 func base(s string) error {
 	if s == "jlink" || strings.HasPrefix(s, "oci:") && len(s) > len("oci:") {

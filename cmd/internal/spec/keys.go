@@ -20,6 +20,7 @@ var keys = []key{
 	{path: "maven.profiles", doc: "Profiles to activate; !name deactivates one.", check: profile},
 	{path: "maven.args", doc: "More arguments for Maven, passed on as they are."},
 	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder.", initial: "Maven's own"},
+	{path: "maven.tune", doc: "Tune Maven's JVMs and its tests': auto (what was faster for this job), on or off.", initial: "auto", check: tune, example: "off"},
 	{path: "maven.version", doc: "Maven's version, such as 3.9.11: taken from the wrapper or PATH when it is that one, else downloaded and kept in the cache.", initial: "auto"},
 
 	{path: "image", doc: "What the image is made of and where it goes."},

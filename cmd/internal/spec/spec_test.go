@@ -159,7 +159,7 @@ func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		// keys
 		"mavn: {}":                         `1:1: unknown key "mavn"; did you mean "maven"? | the keys: version, maven, image, deploy`,
-		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, version`,
+		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, tune, version`,
 		"tags: [x]":                        `1:1: unknown key "tags"; did you mean image.tags?`,
 		"repositry: x":                     `1:1: unknown key "repositry"; did you mean image.repository?`,
 		"deploy: {time-out: 3m}":           `1:10: unknown key "time-out" in deploy; did you mean "timeout"?`,
@@ -182,6 +182,7 @@ func TestErrors(t *testing.T) {
 		"text":                         `1:1: fastship.yaml wants keys and values, not text`,
 		"- a":                          `1:1: fastship.yaml wants keys and values, not a list`,
 		"maven: x":                     `1:8: maven wants keys and values, not text`,
+		"maven: {tune: fast}":          `1:15: maven.tune: "fast" is none of them | write auto, on or off`,
 		"maven:\n  goals: package":     `2:10: maven.goals wants a list, not text | write [package]`,
 		"maven: {goals: {a: b}}":       `1:16: maven.goals wants a list, not keys and values`,
 		"maven: {module: [a]}":         `1:17: maven.module wants text, not a list`,
