@@ -142,6 +142,9 @@ func settingsFile(dir, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
+	if strings.HasPrefix(name, fromVariable) {
+		return name, nil // no file yet: placeSettings writes it
+	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
 	}

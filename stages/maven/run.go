@@ -25,6 +25,11 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if j.launcher.Note != "" {
 		env.Emit(runner.Note{Text: j.launcher.Note})
 	}
+	remove, err := j.placeSettings()
+	if err != nil {
+		return runner.Result[Out]{}, err
+	}
+	defer remove()
 	release, err := s.provide(ctx, env, j)
 	if err != nil {
 		return runner.Result[Out]{}, err
@@ -117,7 +122,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
 		Dir:    j.dir,
-		Env:    slices.Concat(s.deps.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt), j.tuning.Env(j.host)),
+		Env:    slices.Concat(j.host.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt), j.tuning.Env(j.host)),
 		Grace:  s.deps.Grace,
 		Stdout: listen("stdout"),
 		Stderr: listen("stderr"),

@@ -30,8 +30,8 @@ func (d Distribution) download(ctx context.Context, c *cache.Cache, s Settings) 
 		return cache.Descriptor{}, fault.New(fault.Missing, hint, "download Maven %s from %s: %w", d.Version, redactURL(from), err)
 	}
 	const install = "install Maven, add its wrapper to the project (mvn wrapper:wrapper), or let a mirror of Central in settings.xml be reached"
-	if strings.HasPrefix(server.Password, "{") && d.URL == "" {
-		return fail("install Maven: only Maven itself can decrypt the password of server "+server.ID, fmt.Errorf("the password in settings.xml is encrypted"))
+	if Encrypted(server.Password) && d.URL == "" {
+		return fail("bring the ~/.m2/settings-security.xml that the password was encrypted with, or install Maven", fmt.Errorf("the password of server %s in settings.xml is encrypted, and could not be decrypted", server.ID))
 	}
 	get := getter{s.client(d.HTTP), server}
 	response, err := get.open(ctx, from)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,12 @@ func (h Host) Getenv(name string) string {
 		}
 	}
 	return value
+}
+
+// Without is the host without a variable.
+func (h Host) Without(name string) Host {
+	h.Environ = slices.DeleteFunc(slices.Clone(h.Environ), func(e string) bool { return strings.HasPrefix(e, name+"=") })
+	return h
 }
 
 func (h Host) os() string {

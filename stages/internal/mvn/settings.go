@@ -83,9 +83,14 @@ func ReadSettings(h Host, path string) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("read Maven's settings: %w", err)
 	}
+	return ParseSettings(h, path, text)
+}
+
+// ParseSettings reads the text of a settings.xml; name stands in its errors.
+func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 	var s Settings
 	if err := xml.Unmarshal(text, &s); err != nil {
-		return Settings{}, fmt.Errorf("read Maven's settings %s: %w", path, err)
+		return Settings{}, fmt.Errorf("read Maven's settings %s: %w", name, err)
 	}
 	s.said = said(text)
 	clean := func(values ...*string) {

@@ -1,0 +1,110 @@
+package maven
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fastship/fastship/internal/fault"
+)
+
+const secretSettings = `<settings><servers><server><id>corp</id><password>s3cret</password></server></servers></settings>`
+
+// talking is a step whose Maven prints what it was given: its arguments, its
+// settings with their modes, and the variables.
+func talking(t *testing.T, c Config, environ ...string) (s *Step, secrets *[]string) {
+	t.Helper()
+	s = bare(t, c, environ...)
+	path, _, _ := strings.Cut(strings.TrimPrefix(s.deps.Environ[0], "PATH="), ":")
+	script := `#!/bin/sh
+while [ $# -gt 0 ]; do
+  if [ "$1" = -s ]; then echo "file $2"; stat -c 'modes %a' "$2" "$(dirname "$2")"; cat "$2"; fi
+  shift
+done
+env
+exit ${CODE:-1}
+`
+	if err := os.WriteFile(filepath.Join(path, "mvn"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.deps.Environ = append(s.deps.Environ, "PATH="+path+":/usr/bin:/bin")
+	secrets = new([]string)
+	s.deps.Secret = func(values ...string) { *secrets = append(*secrets, values...) }
+	return s, secrets
+}
+
+func TestSettingsFromAVariable(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s, secrets := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: "env:CI_SETTINGS"}, "CI_SETTINGS="+secretSettings)
+	if err := s.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan(t.Context(), In{})
+	if err != nil || !strings.Contains(p.Lines[0], "-s env:CI_SETTINGS") {
+		t.Errorf("plan %q, %v", p.Lines, err)
+	}
+	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) != 0 {
+		t.Errorf("Check and Plan wrote %v", left)
+	}
+	r := runStep(t, t.Context(), s)
+	out := r.output()
+	file, _, _ := strings.Cut(strings.TrimPrefix(out, "file "), "\n")
+	if !strings.HasPrefix(out, "file "+os.Getenv("TMPDIR")) || !strings.Contains(out, "modes 600\nmodes 700\n"+secretSettings) {
+		t.Errorf("Maven saw\n%s", out)
+	}
+	if strings.Contains(out, "CI_SETTINGS=") {
+		t.Error("the variable reached Maven")
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("after a failed run %s is still there: %v", file, err)
+	}
+	if !slices.Contains(*secrets, "s3cret") {
+		t.Errorf("secrets %q", *secrets)
+	}
+	c := s.config
+	for value, want := range map[string]struct {
+		class fault.Class
+		part  string
+	}{
+		"":           {fault.Missing, "the variable CI_SETTINGS is empty or not set"},
+		" \n":        {fault.Missing, "set CI_SETTINGS to the text"},
+		"<settings>": {fault.BadInput, "in the variable CI_SETTINGS"},
+	} {
+		mustFail(t, bare(t, c, "CI_SETTINGS="+value).Check(t.Context()), want.class, want.part)
+	}
+}
+
+func TestSettingsInTheArgumentsAreRead(t *testing.T) {
+	dir := files(t, "pom.xml", "<project/>", "ci/settings.xml", secretSettings)
+	for _, args := range [][]string{{"-s", "ci/settings.xml"}, {"--settings=" + dir + "/ci/settings.xml"}} {
+		s, secrets := talking(t, Config{Dir: dir, Args: args})
+		if err := s.Check(t.Context()); err != nil || !slices.Contains(*secrets, "s3cret") {
+			t.Errorf("%q: secrets %q, %v", args, *secrets, err)
+		}
+	}
+}
+
+func TestAnotherPomInTheArgumentsIsRefused(t *testing.T) {
+	dir := files(t, "pom.xml", "<project/>")
+	for _, arg := range []string{"-f", "--file", "--file=other/pom.xml", "-fother/pom.xml"} {
+		mustFail(t, bare(t, Config{Dir: dir, Args: []string{arg, "x"}}).Check(t.Context()), fault.BadInput, "maven.args has "+arg, "name that folder")
+	}
+	for _, arg := range []string{"-fae", "-ff", "-fn"} {
+		if err := bare(t, Config{Dir: dir, Args: []string{arg}}).Check(t.Context()); err != nil {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+func TestTheVersionIsChecked(t *testing.T) {
+	dir := files(t, "pom.xml", "<project/>")
+	mustFail(t, bare(t, Config{Dir: dir, Version: "latest"}).Check(t.Context()), fault.BadInput, `maven.version "latest"`, "4.0.0-rc-4")
+	for version, want := range map[string]string{"auto": "with Maven 3.9.9 from PATH", "3.9.9": "with Maven 3.9.9 from PATH", "3.8.1": "with Maven 3.8.1 from Maven's distribution, as maven.version asks"} {
+		p, err := bare(t, Config{Dir: dir, Version: version}).Plan(t.Context(), In{})
+		if err != nil || p.Lines[1] != want {
+			t.Errorf("%s: %q, %v", version, p.Lines, err)
+		}
+	}
+}
