@@ -22,6 +22,7 @@ type job struct {
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
 	said     saidSettings
+	rules    []mvn.Rule // the enforcer's, on the JDK
 	launcher mvn.Launcher
 	want     mvn.Want
 	choice   mvn.Choice
@@ -77,7 +78,7 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 // wants settles for which Java releases a JDK is needed: what Maven said when
 // it last read these poms with these arguments, else what the poms say.
 func (s *Step) wants(ctx context.Context, j *job) {
-	j.want = mvn.Want{MinJava: j.launcher.MinJava(), Maven: "Maven " + j.launcher.Version}
+	j.want = mvn.Want{MinJava: j.launcher.MinJava(), Maven: "Maven " + j.launcher.Version, Rules: j.rules}
 	j.key = cache.NewKey("maven-releases", "1").
 		Add("poms", string(j.tree.Digest)).
 		Add("module", s.config.Module).

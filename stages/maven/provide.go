@@ -11,10 +11,14 @@ import (
 
 // chooseMaven settles which Maven runs the job.
 func (s *Step) chooseMaven(j *job, root string) error {
-	if v := s.config.Version; v != "" && v != "auto" && !mvn.IsVersion(v) {
+	v := s.config.Version
+	chosen := v != "" && v != "auto"
+	if chosen && !mvn.IsVersion(v) {
 		return fault.New(fault.BadInput, "write a release as Maven names it, such as "+mvn.PinnedMaven+" or 4.0.0-rc-4, or auto", "maven.version %q is not a version of Maven", v)
 	}
-	j.launcher = mvn.ChooseLauncher(j.host, j.dir, root, s.config.Version)
+	required := j.tree.Required(j.args)
+	j.rules = required.Java
+	j.launcher = mvn.ChooseLauncher(j.host, j.dir, root, v).Fitting(required.Maven, chosen)
 	return nil
 }
 

@@ -108,3 +108,27 @@ func TestTheVersionIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestTheEnforcersRulesSteerMavenAndJDK(t *testing.T) {
+	pom := func(maven, java string) string {
+		return `<project><build><plugins><plugin><artifactId>maven-enforcer-plugin</artifactId><executions><execution><configuration><rules>
+<requireMavenVersion><version>` + maven + `</version></requireMavenVersion><requireJavaVersion><version>` + java + `</version></requireJavaVersion>
+</rules></configuration></execution></executions></plugin></plugins></build></project>`
+	}
+	jdk21 := files(t, "release", "JAVA_VERSION=\"21.0.1\"\n", "bin/java", "", "bin/javac", "")
+	for _, program := range []string{"java", "javac"} {
+		if err := os.Chmod(filepath.Join(jdk21, "bin", program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := files(t, "pom.xml", pom("[3.9.10,)", "[21,22)"))
+	p, err := bare(t, Config{Dir: dir}, "JAVA_HOME_21_X64="+jdk21).Plan(t.Context(), In{})
+	if err != nil || !strings.HasPrefix(p.Lines[1], "with Maven 3.9.16 from Maven's distribution: "+dir+"/pom.xml wants Maven [3.9.10,), and PATH has 3.9.9") ||
+		!strings.HasPrefix(p.Lines[2], "on JDK 21.0.1 in "+jdk21) || !strings.Contains(p.Lines[2], "wants Java [21,22)") {
+		t.Errorf("%q, %v", p.Lines, err)
+	}
+	dir = files(t, "pom.xml", pom("3.9.9", "[90,)"))
+	if p, err := bare(t, Config{Dir: dir}).Plan(t.Context(), In{}); err != nil || !strings.HasPrefix(p.Lines[2], "on JDK 17.0.1") || p.Lines[1] != "with Maven 3.9.9 from PATH" {
+		t.Errorf("a rule that no JDK meets is the plugin's to tell: %q, %v", p.Lines, err)
+	}
+}

@@ -14,6 +14,7 @@ type Want struct {
 	Releases []int  // the Java releases to compile for, ascending; empty when unknown
 	MinJava  int    // the oldest JDK that Maven itself starts on; 0 when unknown
 	Maven    string // the name of that Maven, for people
+	Rules    []Rule // what the enforcer plugin wants of the JDK's version
 }
 
 // Choice is a JDK and the reason for it, in words.
@@ -25,7 +26,19 @@ type Choice struct {
 // ChooseJDK takes the JDK of JAVA_HOME if it fits, else the one on PATH, else
 // the installed one nearest to what is asked for. The error is of class
 // fault.Missing and lists what was found.
+//
+// Where no JDK meets the enforcer's rules they are left to the plugin, which
+// may be skipped by what is not seen here.
 func ChooseJDK(ctx context.Context, h Host, w Want) (Choice, error) {
+	choice, err := chooseJDK(ctx, h, w)
+	if err != nil && len(w.Rules) > 0 && ctx.Err() == nil {
+		w.Rules = nil
+		return chooseJDK(ctx, h, w)
+	}
+	return choice, err
+}
+
+func chooseJDK(ctx context.Context, h Host, w Want) (Choice, error) {
 	var all []JDK
 	for j := range h.JDKs(ctx) {
 		if fits(j, w) && (j.Found == "JAVA_HOME" || j.Found == "PATH") {
@@ -50,7 +63,10 @@ func ChooseJDK(ctx context.Context, h Host, w Want) (Choice, error) {
 	return Choice{best[0], reason(best[0], w, all)}, nil
 }
 
-func fits(j JDK, w Want) bool { return j.Major >= w.MinJava && j.Fits(w.Releases) }
+func fits(j JDK, w Want) bool {
+	_, against := broken(w.Rules, j.Version)
+	return j.Major >= w.MinJava && j.Fits(w.Releases) && !against
+}
 
 // asked says what w wants of a JDK: "Java 21", "Java 8 to 17".
 func (w Want) asked() string {
@@ -89,6 +105,9 @@ func unfit(j JDK, w Want) string {
 		return fmt.Sprintf("%s, a JRE without javac", j.Version)
 	case j.Major < w.MinJava:
 		return fmt.Sprintf("%s, and %s needs %d or newer", j.Version, w.Maven, w.MinJava)
+	case j.Fits(w.Releases):
+		rule, _ := broken(w.Rules, j.Version)
+		return fmt.Sprintf("%s, and %s wants Java %s", j.Version, rule.Pom, rule.Text)
 	case len(w.Releases) > 0 && j.Major < w.Releases[len(w.Releases)-1]:
 		return j.Version + ", too old"
 	}

@@ -52,6 +52,9 @@ type Plugin struct {
 	Release  string `xml:"configuration>release"`
 	Source   string `xml:"configuration>source"`
 	Target   string `xml:"configuration>target"`
+
+	Rules      EnforcerRules `xml:"configuration>rules"`
+	Executions []Execution   `xml:"executions>execution"`
 }
 
 // Properties are the elements of a properties element.
