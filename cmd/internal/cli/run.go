@@ -11,6 +11,7 @@ import (
 	"github.com/fastship/fastship/cmd/internal/console"
 	"github.com/fastship/fastship/cmd/internal/road"
 	"github.com/fastship/fastship/cmd/internal/spec"
+	"github.com/fastship/fastship/internal/ci"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/redact"
 	"github.com/fastship/fastship/runner"
@@ -122,7 +123,7 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	}
 	return road.Run(ctx, road.Options{
 		Dir: dir, Spec: config, Environ: env.Environ, Home: settings.home,
-		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes,
+		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes, CI: ci.Detect(env.Getenv),
 		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, From: f.from, Until: f.until, Secret: secret,
 	}, emit)
 }

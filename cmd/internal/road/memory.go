@@ -2,8 +2,10 @@ package road
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
@@ -16,17 +18,18 @@ import (
 type memory struct {
 	cache.Cache
 	store     *dir.Store
+	root      string // where all scopes are
 	temporary string // removed at the end; empty for the user's own
 	force     bool
 }
 
 // openMemory opens the user's cache without writing to it.
 func openMemory(opt Options, tell func(runner.Body)) (*memory, error) {
-	store, err := dir.Open(opt.CacheDir, dir.Options{MaxBytes: opt.CacheBytes})
+	store, err := dir.Open(scopeDir(opt.CacheDir, opt.scope()), dir.Options{MaxBytes: opt.CacheBytes})
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "set FASTSHIP_CACHE_DIR to a folder", "%w", err)
 	}
-	m := &memory{force: opt.Force}
+	m := &memory{force: opt.Force, root: opt.CacheDir}
 	m.Warn = func(err error) { tell(runner.Warning{Text: err.Error()}) }
 	m.use(store)
 	return m, nil
@@ -48,6 +51,9 @@ func (m *memory) try(ctx context.Context) error {
 		probe.Abort()
 	}
 	if err == nil {
+		if err := touchScope(m.root, m.store.Root()); err != nil {
+			m.Warn(err)
+		}
 		return nil
 	}
 	m.Warn(fmt.Errorf("write to the cache: %w; this run uses a temporary one", err))
@@ -70,7 +76,7 @@ func (m *memory) close(ctx context.Context) {
 		}
 		return
 	}
-	if err := m.store.Trim(ctx); err != nil {
+	if err := errors.Join(m.store.Trim(ctx), forgetScopes(m.root, time.Now())); err != nil {
 		m.Warn(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cmd/internal/spec"
+	"github.com/fastship/fastship/internal/ci"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 )
@@ -39,6 +40,7 @@ type Options struct {
 	Home        string // the user's home folder, empty when there is none
 	CacheDir    string // absolute
 	CacheBytes  int64  // the cache's size cap; 0 for its default
+	CI          ci.Info
 	DryRun      bool
 	Sandbox     bool
 	Keep        bool // go on serving in the sandbox until ctx ends
@@ -74,6 +76,7 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 		return result, err
 	}
 	tell(runner.RunStarted{ID: result.Run, Stages: b.Names()})
+	tellScope(opt, tell)
 	options := runner.Options{
 		Emit: emit, From: opt.From, Until: opt.Until, Given: record,
 		Begin: func() error { return begin(ctx, opt, memory, place) },

@@ -15,6 +15,7 @@ var (
 	moduleForm    = regexp.MustCompile(`^[\pL_$][\pL\pN_$]*(\.[\pL_$][\pL\pN_$]*)*$`) // JLS 7.7
 	ecsNameForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)                      // CreateService, CreateCluster
 	arnForm       = regexp.MustCompile(`^arn:[a-z0-9-]+:ecs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_/-]+$`)
+	scopeForm     = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
 	regionForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
 )
 
@@ -164,4 +165,11 @@ func quote(s string) string {
 		line += "…"
 	}
 	return `"` + line + `"`
+}
+
+func scope(s string) error {
+	if !scopeForm.MatchString(s) {
+		return advise("use letters, digits, and . _ - after the first; at most 64", "%s is no name of a scope", quote(s))
+	}
+	return nil
 }

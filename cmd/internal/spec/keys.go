@@ -23,6 +23,9 @@ var keys = []key{
 	{path: "maven.tune", doc: "Tune Maven's JVMs and its tests': auto (what was faster for this job), on or off.", initial: "auto", check: tune, example: "off"},
 	{path: "maven.version", doc: "Maven's version, such as 3.9.11: taken from the wrapper or PATH when it is that one, else downloaded and kept in the cache.", initial: "auto"},
 
+	{path: "cache", doc: "What builds remember between runs."},
+	{path: "cache.scope", doc: "Who is trusted to share this build's cache: trusted, or a name of your choice for a cache apart from it.", initial: "one of its own for each pull request, else trusted", check: scope},
+
 	{path: "image", doc: "What the image is made of and where it goes."},
 	{path: "image.base", doc: "jlink, a Java runtime linked from the JDK that built the jar, or the reference of an image that has Java, or oci:DIR.", initial: "jlink", check: base, example: "example.com/java:21"},
 	{path: "image.modules", doc: "Java modules that jdeps cannot see, added to the jlink base.", check: javaModule},

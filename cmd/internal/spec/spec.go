@@ -30,8 +30,14 @@ const Version = 1
 type Spec struct {
 	Version int            `yaml:"version"`
 	Maven   maven.Config   `yaml:"maven"`
+	Cache   Cache          `yaml:"cache"`
 	Image   Image          `yaml:"image"`
 	Deploy  rollout.Config `yaml:"deploy"`
+}
+
+// Cache is the cache section: whose cache a build uses.
+type Cache struct {
+	Scope string `yaml:"scope"` // trusted, or the name of an untrusted scope; default: as internal/ci detects
 }
 
 // The two stages that share the image section, under names that can stand
