@@ -23,6 +23,7 @@ type benchmark struct {
 func benchmarks() []benchmark {
 	return []benchmark{
 		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", road},
+		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", mavenStage},
 	}
 }
 

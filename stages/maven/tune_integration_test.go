@@ -12,8 +12,7 @@ import (
 
 // TestTunedOutputIsTheSame builds each sample service tuned and by bare Maven
 // in the same folder, and compares the application byte for byte. orders runs
-// its tests. All three set project.build.outputTimestamp:
-// no entry is left out.
+// its tests. All three set project.build.outputTimestamp: no entry is left out.
 func TestTunedOutputIsTheSame(t *testing.T) {
 	needMaven(t)
 	for _, name := range []string{"hello", "orders", "shaded"} {
