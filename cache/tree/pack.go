@@ -90,21 +90,27 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 	order := slices.Clone(files)
 	slices.SortStableFunc(order, func(a, b File) int { return int(max(b.Size, ownBlob-1) - max(a.Size, ownBlob-1)) })
 	var next atomic.Int64
-	g, gctx := errgroup.WithContext(ctx)
-	u.sends, gctx = errgroup.WithContext(gctx)
+	// One context for both: a group's own ends with its Wait, and what is
+	// being sent must outlive the packers.
+	var g errgroup.Group
+	u.sends, ctx = errgroup.WithContext(ctx)
 	for range packers {
 		g.Go(func() error {
 			p := &packer{u: u}
 			for i := int(next.Add(1)) - 1; i < len(order); i = int(next.Add(1)) - 1 {
-				if err := p.file(gctx, order[i], today); err != nil {
+				if err := p.file(ctx, order[i], today); err != nil {
 					return err
 				}
 			}
-			return p.flush(gctx)
+			return p.flush(ctx)
 		})
 	}
-	if err := errors.Join(g.Wait(), u.sends.Wait()); err != nil {
+	packed := g.Wait()
+	if err := u.sends.Wait(); err != nil { // the cause, where packers only saw the end
 		return nil, err
+	}
+	if packed != nil {
+		return nil, packed
 	}
 	return union(u.done), nil
 }

@@ -81,6 +81,10 @@ func (m *memory) Put(ctx context.Context, d cache.Digest, size int64, r io.Reade
 	if err != nil {
 		return err
 	}
+	time.Sleep(time.Millisecond) // longer than the packers' end
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := m.enter("put blob"); err != nil {
 		return err
 	}
