@@ -145,3 +145,21 @@ func TestTunedTestsKeepTheProjectsFlags(t *testing.T) {
 		})
 	}
 }
+
+// TestTunedTestsKeepTheCoverageAgent: JaCoCo's agent comes by the property
+// argLine, which tuning must not set.
+func TestTunedTestsKeepTheCoverageAgent(t *testing.T) {
+	needMaven(t)
+	const agent = `<plugin><groupId>org.jacoco</groupId><artifactId>jacoco-maven-plugin</artifactId><version>0.8.14</version><executions><execution><goals><goal>prepare-agent</goal></goals></execution></executions></plugin></plugins></build>`
+	pom := strings.Replace(strings.Replace(forking, "<surefireFlag>ARGS</surefireFlag>", "", 1), "</plugins></build>", agent, 1)
+	dir := files(t, "pom.xml", strings.Replace(pom, "${surefireFlag}", "@{argLine}", 1),
+		"src/main/java/A.java", "class A { public static void main(String[] a) {} }", "src/test/java/ATest.java", flagsTest)
+	build(t, step(t, Config{Dir: dir, Tune: TuneOn}))
+	flags, err := os.ReadFile(filepath.Join(dir, "flags"))
+	if err != nil || !strings.Contains(string(flags), "org.jacoco.agent") || !strings.Contains(string(flags), "-XX:+UseSerialGC") {
+		t.Errorf("the tests ran with %s, %v", flags, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "target", "jacoco.exec")); err != nil || info.Size() == 0 {
+		t.Errorf("no coverage was written: %v", err)
+	}
+}
