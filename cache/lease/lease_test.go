@@ -254,6 +254,23 @@ func TestAnotherBootHashesEveryFileOnce(t *testing.T) {
 	}
 }
 
+// Where the file system's clock is coarse, a change within a tick of the
+// record leaves the ctime.
+func TestAYoungRecordIsHashedBeforeItIsTrusted(t *testing.T) {
+	now := time.Now()
+	x := &index{files: map[string]record{}}
+	for name, age := range map[string]time.Duration{"young": tick / 2, "future": -time.Hour, "old": 2 * tick} {
+		x.put(name, record{digest: cache.Sum(nil), stamp: stamp{ctime: now.Add(-age).UnixNano()}})
+	}
+	x, err := decodeIndex(x.encode(now, "boot"), "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !x.files["young"].racy || !x.files["future"].racy || x.files["old"].racy {
+		t.Errorf("%+v", x.files)
+	}
+}
+
 func TestMissingIsTold(t *testing.T) {
 	c := repository(2)
 	want := maps.Clone(c)
