@@ -61,6 +61,7 @@ type upload struct {
 	enc   *zstd.Encoder
 	sends *errgroup.Group
 	slots chan struct{} // full packs and large files under way
+	spare chan []byte   // buffers of packs that were sent
 
 	mu    sync.Mutex
 	known map[cache.Digest]location
@@ -75,7 +76,7 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 		return nil, err
 	}
 	defer enc.Close()
-	u.enc, u.slots = enc, make(chan struct{}, maxPacker)
+	u.enc, u.slots, u.spare = enc, make(chan struct{}, maxPacker), make(chan []byte, maxPacker)
 	var small int64
 	for _, f := range files {
 		if f.Size < ownBlob {
@@ -228,6 +229,9 @@ func (p *packer) add(ctx context.Context, e Entry, b []byte) error {
 		}
 		return nil
 	}
+	if p.rawBuf == nil {
+		p.rawBuf = u.buffer()
+	}
 	e.at.off = int64(len(p.rawBuf))
 	p.rawBuf, p.rawIn = append(p.rawBuf, b...), append(p.rawIn, e)
 	if len(p.rawBuf) >= packSize {
@@ -283,6 +287,7 @@ func (u *upload) send(ctx context.Context, b []byte, in []Entry, o blob) error {
 		if err != nil {
 			return fmt.Errorf("save a pack: %w", err)
 		}
+		u.reuse(b) // not after a fault: a client may still be reading it
 		o.digest, o.size = d, int64(len(b))
 		u.mu.Lock()
 		defer u.mu.Unlock()
@@ -294,6 +299,23 @@ func (u *upload) send(ctx context.Context, b []byte, in []Entry, o blob) error {
 		return nil
 	})
 	return nil
+}
+
+// buffer returns an empty buffer, a used one when there is.
+func (u *upload) buffer() []byte {
+	select {
+	case b := <-u.spare:
+		return b[:0]
+	default:
+		return nil
+	}
+}
+
+func (u *upload) reuse(b []byte) {
+	select {
+	case u.spare <- b:
+	default:
+	}
 }
 
 // large hashes a file, unless that is done, and stores it as a blob.
