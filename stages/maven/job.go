@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
@@ -22,6 +23,8 @@ type job struct {
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
 	said     saidSettings
+	held     []held     // tokens of this run
+	asked    time.Time  // when the last of them was
 	rules    []mvn.Rule // the enforcer's, on the JDK
 	launcher mvn.Launcher
 	want     mvn.Want

@@ -30,6 +30,9 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{}, err
 	}
 	defer remove()
+	if err := s.tokens(ctx, j); err != nil {
+		return runner.Result[Out]{}, err
+	}
 	release, err := s.provide(ctx, env, j)
 	if err != nil {
 		return runner.Result[Out]{}, err
@@ -89,6 +92,9 @@ func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, erro
 // attempt runs one Maven process. With halt the spy may end it before any
 // work when its JDK does not fit.
 func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (attempt, error) {
+	if err := s.tokens(ctx, j); err != nil {
+		return attempt{}, err
+	}
 	watch, err := mvn.NewWatch()
 	if err != nil {
 		return attempt{}, err

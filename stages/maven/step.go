@@ -21,7 +21,9 @@ type Deps struct {
 	// Secret is told the passwords in Maven's settings, so that they can be
 	// masked; nil tells nobody.
 	Secret func(values ...string)
-	Grace  time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+	// Token obtains a CodeArtifact token; nil asks AWS.
+	Token func(context.Context, mvn.Token) (value string, expires time.Time, err error)
+	Grace time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
 }
 
 // Step runs the Maven job.
@@ -39,6 +41,9 @@ func New(c Config, d Deps) *Step {
 		c.Goals = []string{"package"}
 	}
 	d.HTTP = cmp.Or(d.HTTP, http.DefaultClient)
+	if d.Token == nil {
+		d.Token = codeArtifactToken
+	}
 	return &Step{c, d, runtime.NumCPU()}
 }
 

@@ -19,6 +19,9 @@ type Settings struct {
 	Servers []Server `xml:"servers>server"`
 	Proxies []Proxy  `xml:"proxies>proxy"`
 
+	Repositories []Repository `xml:"profiles>profile>repositories>repository"`
+	PluginRepos  []Repository `xml:"profiles>profile>pluginRepositories>pluginRepository"`
+
 	said string // the text without credentials, for Digest
 }
 
@@ -29,12 +32,20 @@ type Mirror struct {
 	URL string `xml:"url"`
 }
 
+// Repository is one that a profile in the settings adds.
+type Repository struct {
+	ID  string `xml:"id"`
+	URL string `xml:"url"`
+}
+
 // Server holds the credentials of the mirror or repository of the same ID.
 type Server struct {
 	ID       string   `xml:"id"`
 	Username string   `xml:"username"`
 	Password string   `xml:"password"`
 	Headers  []Header `xml:"configuration>httpHeaders>property"`
+
+	variable string // the environment variable that is the whole password, or empty
 }
 
 // Header is an HTTP header that a server wants.
@@ -101,7 +112,13 @@ func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 	for i := range s.Mirrors {
 		clean(&s.Mirrors[i].ID, &s.Mirrors[i].Of, &s.Mirrors[i].URL)
 	}
+	for _, list := range [][]Repository{s.Repositories, s.PluginRepos} {
+		for i := range list {
+			clean(&list[i].ID, &list[i].URL)
+		}
+	}
 	for i := range s.Servers {
+		s.Servers[i].variable = variableOf(s.Servers[i].Password)
 		clean(&s.Servers[i].ID, &s.Servers[i].Username, &s.Servers[i].Password)
 		for k := range s.Servers[i].Headers {
 			clean(&s.Servers[i].Headers[k].Name, &s.Servers[i].Headers[k].Value)
