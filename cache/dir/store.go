@@ -99,6 +99,9 @@ func Open(root string, opt Options) (*Store, error) {
 // Root is the absolute path of the store's directory.
 func (s *Store) Root() string { return s.root }
 
+// MaxBytes is the cap that Trim keeps, in bytes.
+func (s *Store) MaxBytes() int64 { return s.max }
+
 func (s *Store) blobDir() string     { return filepath.Join(s.root, "blobs", "sha256") }
 func (s *Store) actionDir() string   { return filepath.Join(s.root, "actions") }
 func (s *Store) expandedDir() string { return filepath.Join(s.root, "expanded") }
