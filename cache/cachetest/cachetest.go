@@ -76,4 +76,8 @@ func Run(t *testing.T, target Target) {
 	}
 }
 
+// InRole tells whether this process is one that the suite started: it must
+// use the servers of the process that did.
+func InRole() bool { return os.Getenv(roleVariable) != "" }
+
 type freshFunc func(t *testing.T) (address string, s Stores)
