@@ -213,6 +213,7 @@ func (s *Store) Put(ctx context.Context, d cache.Digest, size int64, r io.Reader
 			return err
 		}
 	}
+	r = &untilDone{ctx, r}
 	if size > maxSingle {
 		return s.putParts(ctx, key, d, size, r)
 	}
@@ -224,6 +225,10 @@ func (s *Store) Put(ctx context.Context, d cache.Digest, size int64, r io.Reader
 func (s *Store) putWhole(ctx context.Context, key string, d cache.Digest, size int64, r io.Reader, replace bool) error {
 	b := make([]byte, size)
 	if _, err := io.ReadFull(r, b); err != nil {
+		// A blob that is there needs no bytes.
+		if there, statErr := s.renewed(ctx, key, d, size); there && statErr == nil && !replace {
+			return nil
+		}
 		return short(d, err)
 	}
 	if err := wantEnd(d, r); err != nil {
@@ -279,6 +284,20 @@ func (s *Store) renewed(ctx context.Context, key string, d cache.Digest, size in
 		return false, nil
 	}
 	return false, fmt.Errorf("renew blob %s: %w", d, s.refused(ctx, err))
+}
+
+// untilDone is a reader that ends with a context: that of one Put.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }
 
 func short(d cache.Digest, err error) error {

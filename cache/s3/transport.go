@@ -51,6 +51,9 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 	end := sync.OnceFunc(func() { watch.Stop(); cancel(nil) })
 	moving := func() { watch.Reset(p.limit) }
 	req = req.Clone(ctx)
+	if req.ContentLength == 0 {
+		req.Body = http.NoBody // an empty body of unknown length goes in chunks, which S3 refuses
+	}
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &watched{ReadCloser: req.Body, ctx: ctx, moving: moving, end: func() {}}
 	}

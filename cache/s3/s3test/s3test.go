@@ -45,7 +45,13 @@ const (
 func Start(t *testing.T, kind Kind) (endpoint string) {
 	t.Helper()
 	if kind == Fake {
-		server := httptest.NewServer(gofakes3.New(s3mem.New()).Server())
+		s3 := gofakes3.New(s3mem.New()).Server()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut && r.ContentLength == 0 {
+				r.Header.Set("Content-Length", "0") // gofakes3 asks for the header itself
+			}
+			s3.ServeHTTP(w, r)
+		}))
 		t.Cleanup(server.Close)
 		endpoint = server.URL
 	} else {
