@@ -2,8 +2,8 @@ package s3
 
 import (
 	"context"
-	"errors"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/internal/fault"
 	minio "github.com/minio/minio-go/v7"
@@ -12,7 +12,7 @@ import (
 // ErrReadOnly is returned, wrapped, for a write that the bucket's policies
 // refuse. The first refusal turns the whole Store read-only: later writes
 // return it without a request.
-var ErrReadOnly = errors.New("the cache may be read but not written")
+var ErrReadOnly = cache.ErrReadOnly
 
 func status(err error) int { return minio.ToErrorResponse(err).StatusCode }
 
