@@ -33,6 +33,10 @@ type Target struct {
 type Stores struct {
 	Blobs   cache.BlobStore // the suite also takes a cache.LocalStore as such
 	Actions cache.ActionStore
+	// Pointers are named bytes that move by compare-and-swap.
+	Pointers cache.PointerStore
+	// Listing is the whole store, asked to list its actions.
+	Listing cache.Store
 }
 
 // Run runs the whole suite.
@@ -60,10 +64,20 @@ func Run(t *testing.T, target Target) {
 	if probe.Actions != nil {
 		t.Run("actions", func(t *testing.T) { testActions(t, target, fresh) })
 	}
+	if probe.Pointers != nil {
+		t.Run("pointers", func(t *testing.T) { testPointers(t, target, fresh) })
+	}
+	if probe.Listing != nil {
+		t.Run("list actions", func(t *testing.T) { testListActions(t, fresh) })
+	}
 	if probe.Blobs != nil && probe.Actions != nil {
 		t.Run("processes", func(t *testing.T) { testProcesses(t, target) })
 		t.Run("kill -9", func(t *testing.T) { testKill(t, target) })
 	}
 }
+
+// InRole tells whether this process is one that the suite started: it must
+// use the servers of the process that did.
+func InRole() bool { return os.Getenv(roleVariable) != "" }
 
 type freshFunc func(t *testing.T) (address string, s Stores)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,6 +102,37 @@ func (s *Store) DeleteAction(ctx context.Context, k cache.Key) error {
 		return fmt.Errorf("delete action %s: %w", k, err)
 	}
 	return nil
+}
+
+// ListActions implements cache.Store. Modified is when the action was last put
+// or, to the hour, used.
+func (s *Store) ListActions(ctx context.Context) iter.Seq2[cache.ActionInfo, error] {
+	return func(yield func(cache.ActionInfo, error) bool) {
+		entries, err := readDir(s.actionDir())
+		if err != nil {
+			yield(cache.ActionInfo{}, fmt.Errorf("list actions: %w", err))
+			return
+		}
+		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				yield(cache.ActionInfo{}, err)
+				return
+			}
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || !keyForm.MatchString(e.Name())) {
+				continue // gone since, or not ours
+			}
+			action := cache.ActionInfo{Key: cache.Key(e.Name())}
+			if err != nil {
+				err = fmt.Errorf("list actions: %w", err)
+			} else {
+				action.Modified = s.lastUsed(filepath.Join(s.actionDir(), e.Name()), info)
+			}
+			if !yield(action, err) {
+				return
+			}
+		}
+	}
 }
 
 // An action's file is one line with the format's name and a sum over the key

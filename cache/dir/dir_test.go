@@ -14,7 +14,7 @@ func TestStore(t *testing.T) {
 		Make: func(t *testing.T) string { return filepath.Join(t.TempDir(), "cache") },
 		Open: func(t *testing.T, address string) cachetest.Stores {
 			s := open(t, address)
-			return cachetest.Stores{Blobs: s, Actions: s}
+			return cachetest.Stores{Blobs: s, Actions: s, Pointers: s, Listing: s}
 		},
 		Damage: func(t *testing.T, address string, d cache.Digest) {
 			damage(t, filepath.Join(address, "blobs", "sha256", d.Hex()))

@@ -1,8 +1,9 @@
-// Package dir keeps blobs, actions and unpacked trees in a directory that
-// several processes share.
+// Package dir keeps blobs, actions, pointers and unpacked trees in a directory
+// that several processes share.
 //
 //	blobs/sha256/<hex>     blobs, as in an OCI image layout
 //	actions/<key>          actions, each with a sum over itself
+//	pointers/<hex>         pointers by their name's sha256, each with a sum
 //	expanded/<hex>/tree/   unpacked trees, their size in bytes beside them
 //	tmp/                   what is being written, or being removed
 //
@@ -13,9 +14,9 @@
 // leaves files in tmp; each writer holds a lock on its own, and the next
 // process that writes removes those whose lock is free.
 //
-// Blobs and actions are not synced to disk, because what a power cut damages
-// is found when it is read: blobs by their digest and size, actions by their
-// sum. Nobody verifies an unpacked tree, so the file system is synced before
+// Blobs, actions and pointers are not synced to disk, because what a power cut
+// damages is found when it is read: blobs by their digest and size, the others
+// by their sum. Nobody verifies an unpacked tree, so the file system is synced before
 // one gets its name.
 //
 // # Size
@@ -49,7 +50,7 @@ type Options struct {
 
 const defaultMaxBytes = 10 << 30
 
-// Store is a cache.LocalStore and a cache.ActionStore in a directory.
+// Store is a cache.LocalStore and a cache.Store in a directory.
 type Store struct {
 	root string
 	max  int64
@@ -66,8 +67,8 @@ type Store struct {
 }
 
 var (
-	_ cache.LocalStore  = (*Store)(nil)
-	_ cache.ActionStore = (*Store)(nil)
+	_ cache.LocalStore = (*Store)(nil)
+	_ cache.Store      = (*Store)(nil)
 )
 
 // Open returns the store in root. It writes nothing: a missing root is an
