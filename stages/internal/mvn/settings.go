@@ -12,9 +12,13 @@ import (
 	"strings"
 )
 
-// Settings is what fastship itself needs of a settings.xml: where Central is
-// to be found. Everything else is Maven's own business.
+// Settings is what fastship itself needs of a settings.xml: where Central and
+// the local repository are, and the IDs of remote repositories. Everything else is Maven's own business.
 type Settings struct {
+	Local        string   `xml:"localRepository"`
+	Repositories []string `xml:"profiles>profile>repositories>repository>id"`
+	PluginRepos  []string `xml:"profiles>profile>pluginRepositories>pluginRepository>id"`
+
 	Mirrors []Mirror `xml:"mirrors>mirror"`
 	Servers []Server `xml:"servers>server"`
 	Proxies []Proxy  `xml:"proxies>proxy"`
@@ -109,6 +113,7 @@ func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 			*v = h.expand(strings.TrimSpace(*v))
 		}
 	}
+	clean(&s.Local)
 	for i := range s.Mirrors {
 		clean(&s.Mirrors[i].ID, &s.Mirrors[i].Of, &s.Mirrors[i].URL)
 	}

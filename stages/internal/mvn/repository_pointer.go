@@ -1,0 +1,133 @@
+package mvn
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/fastship/fastship/cache"
+)
+
+// RepositoryID is what names the trees of a project's local repository.
+type RepositoryID struct {
+	Project string // ProjectName's
+	Remotes string // RemotesKey's
+	Branch  string // being built
+	Base    string // that a pull request goes to; may be empty
+	Default string // of the project; may be empty
+}
+
+// Pointers names one look-up: the released artifacts, and what changes.
+type Pointers struct {
+	Release   string
+	Snapshots string
+}
+
+// PointerNames are the pointers to look up, best first; the first is the one
+// to save to. A name is
+//
+//	maven/1/REMOTES/PROJECT/BRANCH/releases
+//	maven/1/REMOTES/PROJECT/BRANCH/snapshots
+//
+// where 1 is the version of this form, REMOTES is RemotesKey's, and PROJECT and
+// BRANCH are one segment each: bytes other than letters, digits, ".", "_" and
+// "-" are written as % and two upper-case hexadecimal digits, and of more than
+// 120 bytes the first 100 remain, "+", and 16 digits of the
+// whole's sha256. An empty branch is "@", which no branch is written as.
+// The poms are no part of it: a branch's tree is the union of what its builds
+// used, so that a changed pom finds all that did not change.
+func PointerNames(id RepositoryID) []Pointers {
+	var all []Pointers
+	for i, branch := range []string{id.Branch, id.Base, id.Default} {
+		if branch == "" && i > 0 {
+			continue
+		}
+		s := "@"
+		if branch != "" {
+			s = segment(branch)
+		}
+		dir := path.Join("maven", "1", id.Remotes, segment(id.Project), s)
+		p := Pointers{path.Join(dir, "releases"), path.Join(dir, "snapshots")}
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+const (
+	maxSegment  = 120
+	longSegment = 100
+)
+
+func segment(s string) string {
+	const digits = "0123456789ABCDEF"
+	var out strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		plain := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.' && i > 0
+		if plain {
+			out.WriteByte(c)
+		} else {
+			out.WriteByte('%')
+			out.WriteByte(digits[c>>4])
+			out.WriteByte(digits[c&15])
+		}
+	}
+	if out.Len() <= maxSegment {
+		return out.String()
+	}
+	return out.String()[:longSegment] + "+" + cache.Sum([]byte(s)).Hex()[:16]
+}
+
+// ProjectName is the project that a git remote's URL names, as HOST/PATH in
+// lower-case host and without user, password, scheme, port and ".git"; without
+// a remote it is the folder's name.
+func ProjectName(remote, dir string) string {
+	s := strings.TrimSpace(remote)
+	if s == "" {
+		return path.Base(strings.ReplaceAll(dir, `\`, "/"))
+	}
+	_, rest, url := strings.Cut(s, "://")
+	if url {
+		s = rest
+	}
+	s, _, _ = strings.Cut(s, "?")
+	host, p, _ := strings.Cut(s, "/")
+	if !url && strings.Contains(host, ":") { // git@host:path
+		host, p, _ = strings.Cut(s, ":")
+	}
+	host = host[strings.LastIndex(host, "@")+1:]
+	host, _, _ = strings.Cut(host, ":")
+	p = strings.TrimSuffix(strings.Trim(p, "/"), ".git")
+	return strings.TrimPrefix(strings.ToLower(host)+"/"+p, "/")
+}
+
+// RemotesKey names, in 16 hexadecimal digits, the IDs of the remote
+// repositories and mirrors that poms and settings ask for. Maven asks anew for
+// every artifact whose tracking file names another ID. URLs are no part of it:
+// they may hold passwords, and tracking files do not hold them.
+func RemotesKey(t *Tree, settings ...Settings) string {
+	var ids, mirrors []string
+	for _, m := range t.Modules {
+		for _, p := range m.Chain {
+			ids = slices.Concat(ids, p.Repositories, p.PluginRepos)
+			for _, profile := range p.Profiles {
+				ids = slices.Concat(ids, profile.Repositories, profile.PluginRepos)
+			}
+		}
+	}
+	for _, s := range settings {
+		ids = slices.Concat(ids, s.Repositories, s.PluginRepos)
+		for _, m := range s.Mirrors {
+			mirrors = append(mirrors, m.ID+" of "+m.Of)
+		}
+	}
+	for i := range ids {
+		ids[i] = strings.TrimSpace(ids[i])
+	}
+	slices.Sort(ids)
+	// Of several mirrors the first that fits is used: their order counts.
+	return string(cache.NewKey("maven-remotes", "1").
+		Add("repositories", slices.Compact(ids)).Add("mirrors", mirrors).Key())[:16]
+}
