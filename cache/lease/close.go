@@ -10,6 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache/tree"
 )
@@ -96,17 +99,12 @@ func (l *Lease) settle(ctx context.Context, keep []string) error {
 	for _, name := range keep {
 		kept[name] = true
 	}
-	next := &index{files: make(map[string]record, len(there.files))}
+	next, err := l.record(ctx, there, kept)
+	if err != nil {
+		return err
+	}
 	folders := map[string]bool{}
-	for name, p := range there.files {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		r, ok := l.known(name, p, kept[name])
-		if !ok {
-			continue
-		}
-		next.put(name, r)
+	for name := range next.files {
 		delete(there.files, name)
 		for d := path.Dir(name); d != "." && !folders[d]; d = path.Dir(d) {
 			folders[d] = true
@@ -117,6 +115,34 @@ func (l *Lease) settle(ctx context.Context, keep []string) error {
 		return err
 	}
 	return l.writeIndex()
+}
+
+// hashers is how many files are written out and hashed at once: most of it is
+// waiting for the disk.
+const hashers = 8
+
+// record makes the index of what stays.
+func (l *Lease) record(ctx context.Context, there *found, kept map[string]bool) (*index, error) {
+	next := &index{files: make(map[string]record, len(there.files))}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(hashers)
+	for name, p := range there.files {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			r, ok := l.known(name, p, kept[name])
+			if !ok {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			next.put(name, r)
+			return nil
+		})
+	}
+	return next, group.Wait()
 }
 
 // known returns what is to be recorded of a file that is there.
