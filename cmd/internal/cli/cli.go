@@ -99,7 +99,7 @@ func newRoot(env Env) *cobra.Command {
 	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newRun(env), newSchema(env), newVersion(env))
+	root.AddCommand(newRun(env), newCache(env), newSchema(env), newVersion(env))
 	root.InitDefaultCompletionCmd()
 	return root
 }

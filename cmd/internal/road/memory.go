@@ -9,7 +9,6 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
-	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 )
 
@@ -25,9 +24,9 @@ type memory struct {
 
 // openMemory opens the user's cache without writing to it.
 func openMemory(opt Options, tell func(runner.Body)) (*memory, error) {
-	store, err := dir.Open(scopeDir(opt.CacheDir, opt.scope()), dir.Options{MaxBytes: opt.CacheBytes})
+	store, err := openLocal(opt)
 	if err != nil {
-		return nil, fault.New(fault.BadInput, "set FASTSHIP_CACHE_DIR to a folder", "%w", err)
+		return nil, err
 	}
 	m := &memory{force: opt.Force, root: opt.CacheDir}
 	m.Warn = func(err error) { tell(runner.Warning{Text: err.Error()}) }
