@@ -45,7 +45,7 @@ func variableOf(password string) string {
 func (s Settings) Tokens(h Host) []Token {
 	at := slices.Concat(s.Repositories, s.PluginRepos)
 	for _, m := range s.Mirrors {
-		at = append(at, Repository{m.ID, m.URL})
+		at = append(at, Remote{m.ID, m.URL})
 	}
 	var all []Token
 	for _, server := range s.Servers {

@@ -118,7 +118,9 @@ func RemotesKey(t *Tree, settings ...Settings) string {
 		}
 	}
 	for _, s := range settings {
-		ids = slices.Concat(ids, s.Repositories, s.PluginRepos)
+		for _, r := range slices.Concat(s.Repositories, s.PluginRepos) {
+			ids = append(ids, r.ID)
+		}
 		for _, m := range s.Mirrors {
 			mirrors = append(mirrors, m.ID+" of "+m.Of)
 		}

@@ -72,7 +72,7 @@ func TestRemotesKey(t *testing.T) {
 	mirror := Settings{Mirrors: []Mirror{{ID: "m", Of: "*"}}}
 	other := Settings{Mirrors: []Mirror{{ID: "m", Of: "central"}}}
 	all := map[string]bool{}
-	for _, k := range []string{plain, corp, key(repo("b", "")), key("<profiles><profile>" + repo("c", "") + "</profile></profiles>"), key("", mirror), key("", other), key("", Settings{PluginRepos: []string{"p"}})} {
+	for _, k := range []string{plain, corp, key(repo("b", "")), key("<profiles><profile>" + repo("c", "") + "</profile></profiles>"), key("", mirror), key("", other), key("", Settings{PluginRepos: []Remote{{ID: "p"}}})} {
 		all[k] = true
 	}
 	if len(all) != 7 {

@@ -13,18 +13,16 @@ import (
 )
 
 // Settings is what fastship itself needs of a settings.xml: where Central and
-// the local repository are, and the IDs of remote repositories. Everything else is Maven's own business.
+// the local repository are, and which remote repositories there are. Everything
+// else is Maven's own business.
 type Settings struct {
-	Local        string   `xml:"localRepository"`
-	Repositories []string `xml:"profiles>profile>repositories>repository>id"`
-	PluginRepos  []string `xml:"profiles>profile>pluginRepositories>pluginRepository>id"`
-
+	Local   string   `xml:"localRepository"`
 	Mirrors []Mirror `xml:"mirrors>mirror"`
 	Servers []Server `xml:"servers>server"`
 	Proxies []Proxy  `xml:"proxies>proxy"`
 
-	Repositories []Repository `xml:"profiles>profile>repositories>repository"`
-	PluginRepos  []Repository `xml:"profiles>profile>pluginRepositories>pluginRepository"`
+	Repositories []Remote `xml:"profiles>profile>repositories>repository"`
+	PluginRepos  []Remote `xml:"profiles>profile>pluginRepositories>pluginRepository"`
 
 	said string // the text without credentials, for Digest
 }
@@ -36,8 +34,8 @@ type Mirror struct {
 	URL string `xml:"url"`
 }
 
-// Repository is one that a profile in the settings adds.
-type Repository struct {
+// Remote is a repository that a profile in the settings adds.
+type Remote struct {
 	ID  string `xml:"id"`
 	URL string `xml:"url"`
 }
@@ -117,7 +115,7 @@ func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 	for i := range s.Mirrors {
 		clean(&s.Mirrors[i].ID, &s.Mirrors[i].Of, &s.Mirrors[i].URL)
 	}
-	for _, list := range [][]Repository{s.Repositories, s.PluginRepos} {
+	for _, list := range [][]Remote{s.Repositories, s.PluginRepos} {
 		for i := range list {
 			clean(&list[i].ID, &list[i].URL)
 		}
