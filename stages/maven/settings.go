@@ -43,7 +43,6 @@ func (s *Step) readSettings(j *job) error {
 	file := j.settingsPath()
 	name, variable := strings.CutPrefix(s.config.Settings, fromVariable)
 	if variable {
-		file = "the settings in the variable " + name
 		text := j.host.Getenv(name)
 		if strings.TrimSpace(text) == "" {
 			return fault.New(fault.Missing, "set "+name+" to the text of a settings.xml, or correct maven.settings", "read maven.settings: the variable %s is empty or not set", name)
