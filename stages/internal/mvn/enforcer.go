@@ -102,13 +102,17 @@ func broken(rules []Rule, version string) (Rule, bool) {
 	return rules[i], true
 }
 
+// newestMaven is the newest release that fastship knows. A rule that wants
+// more may name a version that nobody has released.
+const newestMaven = "4.0.0-rc-4"
+
 // knownMavens are the pinned one, the last releases of their lines, oldest
-// first, and what the rules themselves name.
+// first, and what the rules themselves name up to the newest one known.
 func knownMavens(rules []Rule) []string {
-	known := []string{PinnedMaven, "3.6.3", "3.8.8", "4.0.0-rc-4"}
+	known := []string{PinnedMaven, "3.6.3", "3.8.8", newestMaven}
 	for _, r := range rules {
 		for _, i := range r.Range {
-			if IsVersion(i.low) && !i.lowOpen {
+			if IsVersion(i.low) && !i.lowOpen && CompareVersions(i.low, newestMaven) <= 0 {
 				known = append(known, i.low)
 			}
 		}
