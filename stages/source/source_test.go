@@ -395,7 +395,7 @@ func TestRunTellsWhatItFound(t *testing.T) {
 		t.Errorf("notes %v, want %q", notes, want)
 	}
 	plan, err := step.Plan(t.Context(), In{})
-	if err != nil || plan.Out != result.Out || plan.Lines[0] != "build "+want {
+	if err != nil || plan.Out.Tree != result.Out.Tree || plan.Out.Commit != result.Out.Commit || plan.Out.Dirty != result.Out.Dirty || plan.Lines[0] != "build "+want {
 		t.Errorf("plan %+v, %v", plan, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
