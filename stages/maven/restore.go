@@ -83,15 +83,15 @@ func (s *Step) put(ctx context.Context, file string) (cache.Descriptor, error) {
 // already stay untouched. A blob found bad is dropped, so that the build that
 // follows repairs it.
 func (s *Step) restore(ctx context.Context, j *job, files []keptFile, blobs []cache.Descriptor) error {
+	known := s.stamps()
+	defer known.save()
 	for i, f := range files {
 		if !filepath.IsLocal(f.Path) {
 			return fmt.Errorf("%s lies outside the project", f.Path)
 		}
 		target := filepath.Join(j.dir, filepath.FromSlash(f.Path))
-		if info, err := os.Lstat(target); err == nil && info.Mode().IsRegular() && info.Size() == blobs[i].Size {
-			if is, err := describe(target); err == nil && is.Digest == blobs[i].Digest {
-				continue
-			}
+		if known.is(target, blobs[i]) {
+			continue
 		}
 		err := s.write(ctx, target, f, blobs[i])
 		if errors.Is(err, cache.ErrCorrupt) {
