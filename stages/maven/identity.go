@@ -151,6 +151,9 @@ func (j *job) texts() (jobTexts, error) {
 	global, _ := j.args.Option("-gs", "--global-settings")
 	for _, path := range []string{cmp.Or(users, j.settingsPath()), global} {
 		text, err := withoutSecrets(absolute(j.dir, path))
+		if path != global && j.said.text != "" { // they came in a variable: there is no file yet
+			text, err = strip(path, []byte(j.said.text))
+		}
 		if err != nil {
 			return t, err
 		}
@@ -206,6 +209,10 @@ func withoutSecrets(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read Maven's settings: %w", err)
 	}
+	return strip(path, text)
+}
+
+func strip(path string, text []byte) (string, error) {
 	var b strings.Builder
 	in := xml.NewDecoder(bytes.NewReader(text))
 	for {

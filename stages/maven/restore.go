@@ -16,7 +16,7 @@ import (
 )
 
 // store puts the jars and this build's test reports into the cache.
-func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (kept, []cache.Descriptor, error) {
+func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob, []cache.Descriptor, error) {
 	var paths []string
 	for _, p := range a.report.Projects {
 		paths = append(paths, p.File)
@@ -34,7 +34,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (kept, []
 	}
 	paths = slices.DeleteFunc(append(paths, out.Jar.Name), func(p string) bool { return !isFile(p) })
 	slices.Sort(paths)
-	made := kept{Out: out}
+	made := madeJob{Out: out}
 	var blobs []cache.Descriptor
 	for _, p := range slices.Compact(paths) {
 		rel, err := filepath.Rel(j.dir, p)

@@ -29,9 +29,9 @@ type resolvedJar struct {
 	Size int64  `json:"size"` // bytes
 }
 
-// kept is the second level: what the job made. Blobs are those of Files, in
+// madeJob is the second level: what the job made. Blobs are those of Files, in
 // their order.
-type kept struct {
+type madeJob struct {
 	Out   Out        `json:"out"` // Jar.Name is relative to the project, JavaHome empty
 	Files []keptFile `json:"files"`
 }
@@ -65,7 +65,7 @@ func (s *Step) recall(ctx context.Context, env runner.Env, j *job, id identity, 
 		env.Emit(runner.Note{Text: "Maven runs: " + changed + " in its repository is another one now"})
 		return Out{}, false
 	}
-	made, blobs, ok := cache.Lookup[kept](ctx, s.deps.Cache, need.second(id, j, in))
+	made, blobs, ok := cache.Lookup[madeJob](ctx, s.deps.Cache, need.second(id, j, in))
 	if !ok || len(blobs) != len(made.Files) {
 		return Out{}, false
 	}
