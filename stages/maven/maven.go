@@ -1,7 +1,11 @@
 // Package maven runs the Maven job and learns from Maven what it made.
 package maven
 
-import "github.com/fastship/fastship/runner"
+import (
+	"time"
+
+	"github.com/fastship/fastship/runner"
+)
 
 // Config is the maven section of fastship.yaml.
 type Config struct {
@@ -12,13 +16,32 @@ type Config struct {
 	Settings string   `yaml:"settings"` // a settings.xml, relative to the project's folder
 	Tune     string   `yaml:"tune"`     // auto, on or off: whether the JVMs are tuned; empty means auto
 	Version  string   `yaml:"version"`  // of Maven, such as 3.9.11; empty or auto: the project's own, else the installed one
-	Dir      string   `yaml:"-"`        // the project's folder, absolute
+	// Inputs are the patterns of what the job reads, as .gitignore has them,
+	// the last match wins and ! takes back; empty means DefaultInputs.
+	Inputs []string `yaml:"inputs"`
+	// Environment names the variables that the job reads.
+	Environment []string `yaml:"environment"`
+	Dir         string   `yaml:"-"` // the project's folder, absolute
 }
 
 // In is what a Maven job needs.
 type In struct {
 	Dir  string // the project's folder, absolute
-	Tree string // the source's digest, part of what names the job
+	Tree string // the source's digest
+	// Files are the source's, with their digests; without them, as with
+	// --from, the job always runs. Read is when they began to be read.
+	Files  []File
+	Read   time.Time
+	Commit string // HEAD, for builds that read it
+	Branch string
+	Dirty  bool
+}
+
+// File is one file that the job may read.
+type File struct {
+	Path string // relative to Dir, with slashes; "../x" outside it
+	Mode string // git's
+	ID   string // digest of its content
 }
 
 // Out is what a Maven job made.

@@ -25,6 +25,11 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if j.launcher.Note != "" {
 		env.Emit(runner.Note{Text: j.launcher.Note})
 	}
+	known := s.identify(ctx, j, in)
+	s.explain(env, known)
+	if out, ok := s.recall(ctx, env, j, known, in); ok {
+		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "nothing that Maven reads has changed", Key: string(known.key)}, nil
+	}
 	remove, err := j.placeSettings()
 	if err != nil {
 		return runner.Result[Out]{}, err
@@ -46,7 +51,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	out, err := s.outcome(env, j, a)
 	s.learn(ctx, env, j, &a, out.Tests, in.Tree)
-	return runner.Result[Out]{Out: out}, err
+	if err == nil {
+		s.keep(ctx, env, j, known, in, &a, out)
+	}
+	return runner.Result[Out]{Out: out, Key: string(known.key)}, err
 }
 
 // attempt is one Maven process, ended.

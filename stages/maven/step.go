@@ -22,8 +22,10 @@ type Deps struct {
 	// masked; nil tells nobody.
 	Secret func(values ...string)
 	// Token obtains a CodeArtifact token; nil asks AWS.
-	Token func(context.Context, mvn.Token) (value string, expires time.Time, err error)
-	Grace time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+	Token   func(context.Context, mvn.Token) (value string, expires time.Time, err error)
+	State   string        // the folder that keeps the last run's key; empty keeps none
+	Explain bool          // say what part of the key differs from the last run's
+	Grace   time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
 }
 
 // Step runs the Maven job.

@@ -34,6 +34,18 @@ type Out struct {
 	// Time is the commit's time in UTC. Outside git, and in a repository
 	// without commits, it is the zero time.
 	Time time.Time `json:"time"`
+	// Files are what Tree is the digest of, and Read is when reading them
+	// began. They hold for the run that read them and are not recorded: a
+	// later run (--from) may find other files.
+	Files []File    `json:"-"`
+	Read  time.Time `json:"-"`
+}
+
+// File is one file that a build can see.
+type File struct {
+	Path string // relative to the project's folder, with slashes; "../x" outside it
+	Mode string // git's: 100644, 100755, 120000
+	ID   string // git's object id of the bytes on disk
 }
 
 // Step reads the source. It writes nothing, git's index included.
@@ -90,6 +102,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, _ In) (runner.Result[Out
 
 // read lists the project's folder and what a build reads outside it.
 func (s *Step) read(ctx context.Context) (Out, *listing, error) {
+	began := time.Now()
 	// The operating system resolves "..", so a symbolic link to the project
 	// must not be where it starts from.
 	dir, err := filepath.EvalSymlinks(s.config.Dir)
@@ -116,5 +129,15 @@ func (s *Step) read(ctx context.Context) (Out, *listing, error) {
 		Dirty:  project.dirty,
 		Remote: project.remote,
 		Time:   project.time,
+		Files:  public(project.files),
+		Read:   began,
 	}, project, nil
+}
+
+func public(files []file) []File {
+	all := make([]File, len(files))
+	for i, f := range files {
+		all[i] = File{Path: f.path, Mode: f.mode, ID: f.id}
+	}
+	return all
 }

@@ -21,8 +21,8 @@ import (
 
 // runFlags are the flags of fastship run.
 type runFlags struct {
-	dryRun, sandbox, keep, force, json bool
-	from, until, result                string
+	dryRun, sandbox, keep, force, explain, json bool
+	from, until, result                         string
 }
 
 func newRun(env Env) *cobra.Command {
@@ -53,6 +53,7 @@ runs the image: the whole road without an AWS account.
 	flags.BoolVar(&f.sandbox, "sandbox", false, "push to a registry and roll out on an ECS of this process, which runs the image")
 	flags.BoolVar(&f.keep, "keep", false, "with --sandbox: go on serving until Ctrl-C; a second run rolls over to its image")
 	flags.BoolVar(&f.force, "force", false, "do the work again though the cache knows its result")
+	flags.BoolVar(&f.explain, "explain", false, "say what changed since the last run, or why Maven runs all the same")
 	flags.BoolVar(&f.json, "json", false, "print events on stdout, one JSON object a line")
 	flags.StringVar(&f.from, "from", "", "begin with this stage, on the recorded outputs of the last run")
 	flags.StringVar(&f.until, "until", "", "end with this stage")
@@ -124,7 +125,7 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	return road.Run(ctx, road.Options{
 		Dir: dir, Spec: config, Environ: env.Environ, Home: settings.home,
 		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes, CI: ci.Detect(env.Getenv),
-		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, From: f.from, Until: f.until, Secret: secret,
+		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, Explain: f.explain, From: f.from, Until: f.until, Secret: secret,
 	}, emit)
 }
 

@@ -45,7 +45,7 @@ func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, err
 func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out] {
 	config := opt.Spec.Maven
 	config.Dir = opt.Dir
-	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret})
+	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain})
 }
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
@@ -62,7 +62,13 @@ func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven
 	}})
 }
 
-func mavenIn(s source.Out) maven.In { return maven.In{Dir: s.Dir, Tree: s.Tree} }
+func mavenIn(s source.Out) maven.In {
+	in := maven.In{Dir: s.Dir, Tree: s.Tree, Read: s.Read, Commit: s.Commit, Branch: s.Branch, Dirty: s.Dirty}
+	for _, f := range s.Files {
+		in.Files = append(in.Files, maven.File(f))
+	}
+	return in
+}
 
 func imageIn(s source.Out, m maven.Out) image.In {
 	in := image.In{

@@ -45,6 +45,7 @@ type Options struct {
 	Sandbox     bool
 	Keep        bool // go on serving in the sandbox until ctx ends
 	Force       bool
+	Explain     bool   // say which part of a key differs from the last run's
 	From, Until string // names of stages, or empty
 	// Secret is told what must not be shown, as it is found.
 	Secret func(values ...string)

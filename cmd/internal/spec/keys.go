@@ -19,6 +19,8 @@ var keys = []key{
 	{path: "maven.module", doc: "The module whose jar is the application, where several have one: a folder, an artifactId or group:artifactId."},
 	{path: "maven.profiles", doc: "Profiles to activate; !name deactivates one.", check: profile},
 	{path: "maven.args", doc: "More arguments for Maven, passed on as they are."},
+	{path: "maven.inputs", doc: "What the job reads, as patterns of .gitignore; !pattern takes back. A change of other files does not run Maven.", initial: "all but documentation", example: "src/"},
+	{path: "maven.environment", doc: "Environment variables that the job reads, by name. Those that a pom names are known.", example: "BUILD_NUMBER"},
 	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder.", initial: "Maven's own"},
 	{path: "maven.tune", doc: "Tune Maven's JVMs and its tests': auto (what was faster for this job), on or off.", initial: "auto", check: tune, example: "off"},
 	{path: "maven.version", doc: "Maven's version, such as 3.9.11: taken from the wrapper or PATH when it is that one, else downloaded and kept in the cache.", initial: "auto"},

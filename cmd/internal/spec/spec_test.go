@@ -159,7 +159,7 @@ func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		// keys
 		"mavn: {}":                         `1:1: unknown key "mavn"; did you mean "maven"? | the keys: version, maven, cache, image, deploy`,
-		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, tune, version`,
+		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, tune, version, inputs, environment`,
 		"tags: [x]":                        `1:1: unknown key "tags"; did you mean image.tags?`,
 		"repositry: x":                     `1:1: unknown key "repositry"; did you mean image.repository?`,
 		"deploy: {time-out: 3m}":           `1:10: unknown key "time-out" in deploy; did you mean "timeout"?`,

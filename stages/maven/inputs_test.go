@@ -1,0 +1,37 @@
+package maven
+
+import "testing"
+
+func TestInputs(t *testing.T) {
+	for _, c := range []struct {
+		path, poms string
+		patterns   []string
+		want       bool
+	}{
+		{"src/main/java/A.java", "", nil, true},
+		{"README.md", "", nil, false},
+		{"README.md", "<file>README.md</file>", nil, true},
+		{"README.md", "<directory>${basedir}</directory>", nil, true},
+		{"api/README.md", "", nil, false},
+		{"api/src/main/resources/help.md", "", nil, true},
+		{"docs/a/b.txt", "", nil, false},
+		{"api/docs/b.txt", "", nil, true},
+		{".github/workflows/x.yml", "", nil, false},
+		{"fastship.yaml", "", nil, false},
+		{"data/x.bin", "", nil, true},
+		{"data/x.bin", "", []string{"!data/"}, false},
+		{"README.md", "", []string{"!data/"}, true},
+		{"data/x.bin", "", []string{"src/"}, false},
+		{"a/src/x", "", []string{"src/"}, true},
+		{"data/x.bin", "", []string{"data", "!*.bin", "data/x.*"}, true},
+		{"pom.xml", "", []string{"!**"}, true},
+		{"../pom.xml", "", []string{"!**"}, true},
+		{".mvn/jvm.config", "", []string{"!**"}, true},
+		{"docs", "", []string{"!docs/"}, true},
+	} {
+		got := len(inputs([]File{{Path: c.path}}, c.patterns, c.poms)) == 1
+		if got != c.want {
+			t.Errorf("%s with %q and poms %q: %v, want %v", c.path, c.patterns, c.poms, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package maven
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
+func TestNeedsRefuseWhatMayChange(t *testing.T) {
+	repo := files(t,
+		"org/a/x/1.0/x-1.0.jar", "x", "org/a/x/1.0/_remote.repositories", "#NOTE\nx-1.0.jar>central=\n",
+		"org/a/y/1.0/y-1.0.jar", "y", "org/a/y/1.0/_remote.repositories", "y-1.0.jar>=\n",
+		"org/a/z/1.0/z-1.0.jar", "z",
+		"org/a/s/1-SNAPSHOT/s-1-SNAPSHOT.jar", "s", "org/a/s/1-SNAPSHOT/_remote.repositories", "s-1-SNAPSHOT.jar>r=\n",
+		"org/a/x/maven-metadata-central.xml", "<metadata/>",
+	)
+	project := files(t, "pom.xml", "<project><artifactId>p</artifactId></project>", "lib/pom.xml", "", "lib/target/lib.jar", "")
+	tree, err := mvn.ReadTree(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &job{dir: project, tree: tree, host: mvn.Host{Home: t.TempDir()}}
+	for _, c := range []struct{ id, file, reason string }{
+		{"org.a:x:jar:1.0", "org/a/x/1.0/x-1.0.jar", ""},
+		{"org.a:y:jar:1.0", "org/a/y/1.0/y-1.0.jar", "installed on this host"},
+		{"org.a:z:jar:1.0", "org/a/z/1.0/z-1.0.jar", "installed on this host"},
+		{"org.a:s:jar:1-SNAPSHOT", "org/a/s/1-SNAPSHOT/s-1-SNAPSHOT.jar", "is a snapshot"},
+		{"org.a:x/maven-metadata.xml", "org/a/x/maven-metadata-central.xml", "was looked up"},
+		{"p:lib:jar:1-SNAPSHOT", filepath.Join(project, "lib", "target", "lib.jar"), ""},
+	} {
+		file := c.file
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(repo, file)
+		}
+		a := &attempt{report: mvn.Report{
+			Resolved: []mvn.Resolved{{ID: c.id, File: file}},
+			Projects: []*mvn.Project{{Group: "p", Artifact: "lib", Basedir: filepath.Join(project, "lib"), Build: filepath.Join(project, "lib", "target")}},
+		}}
+		n, reason := j.needs(a)
+		if (reason == "") != (c.reason == "") || !strings.Contains(reason, c.reason) {
+			t.Errorf("%s: reason %q, want %q", c.id, reason, c.reason)
+		}
+		if c.id == "org.a:x:jar:1.0" {
+			j.args = mvn.ReadArgs(j.host, project, []string{"-Dmaven.repo.local=" + repo})
+			if changed := j.changedLocally(n); changed != "" {
+				t.Errorf("%s counts as changed", changed)
+			}
+			tracking := filepath.Join(repo, "org/a/x/1.0/_remote.repositories")
+			if err := os.WriteFile(tracking, []byte("x-1.0.jar>central=\nx-1.0.jar>=\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if j.changedLocally(n) == "" {
+				t.Error("an artifact installed over a download is not seen")
+			}
+		}
+	}
+}
+
+func TestSettingsAreNamedWithoutSecrets(t *testing.T) {
+	text := `<settings><mirrors><mirror><id>m</id></mirror></mirrors><servers><server><id>m</id><password>hunter2</password></server></servers><proxies><proxy><password>hunter3</password></proxy></proxies></settings>`
+	dir := files(t, "settings.xml", text)
+	got, err := withoutSecrets(filepath.Join(dir, "settings.xml"))
+	if err != nil || strings.Contains(got, "hunter") || !strings.Contains(got, "<mirror><id>m") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestExplanation(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, keyFile)
+	id := func(jdk, source string) identity {
+		return identity{files: []File{{Path: "src/A.java", Mode: "100644", ID: source}}, parts: cache.NewKey("maven-job", "1").Add("source", source).Add("JDK", jdk)}
+	}
+	if got := explanation(file, id("17.0.12 a", "1")); !strings.Contains(got, "no earlier run") {
+		t.Errorf("first: %q", got)
+	}
+	noEnv := New(Config{}, Deps{State: dir})
+	noEnv.explain(quiet(), id("17.0.12 a", "1"))
+	for _, c := range []struct {
+		id   identity
+		want string
+	}{
+		{id("17.0.12 a", "1"), "nothing that Maven reads differs"},
+		{id("17.0.13 b", "2"), "source changed: src/A.java; JDK 17.0.12 → 17.0.13"},
+		{id("17.0.12 b", "1"), "JDK 17.0.12 is another build"},
+		{identity{reason: "why"}, "cannot be skipped: why"},
+	} {
+		if got := explanation(file, c.id); !strings.Contains(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// quiet is an environment that nobody listens to.
+func quiet() runner.Env { return runner.Env{Emit: func(runner.Body) {}} }

@@ -1,0 +1,152 @@
+package maven
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+)
+
+// store puts the jars and this build's test reports into the cache.
+func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob, []cache.Descriptor, error) {
+	var paths []string
+	for _, p := range a.report.Projects {
+		paths = append(paths, p.File)
+		for _, attached := range p.Attached {
+			paths = append(paths, attached.File)
+		}
+	}
+	for dir, since := range a.report.TestReports() {
+		found, _ := filepath.Glob(filepath.Join(dir, "TEST-*.xml")) // the pattern is well-formed
+		for _, f := range found {
+			if info, err := os.Stat(f); err == nil && info.ModTime().After(since.Add(-2*time.Second)) {
+				paths = append(paths, f)
+			}
+		}
+	}
+	paths = slices.DeleteFunc(append(paths, out.Jar.Name), func(p string) bool { return !isFile(p) })
+	slices.Sort(paths)
+	made := madeJob{Out: out}
+	var blobs []cache.Descriptor
+	for _, p := range slices.Compact(paths) {
+		rel, err := filepath.Rel(j.dir, p)
+		if err != nil || !filepath.IsLocal(rel) {
+			return made, nil, fmt.Errorf("%s lies outside the project", p)
+		}
+		if path.Base(filepath.ToSlash(rel)) == "pom.xml" {
+			continue // a module of packaging pom: it is input
+		}
+		info, err := os.Stat(p)
+		if err != nil {
+			return made, nil, err
+		}
+		blob, err := s.put(ctx, p)
+		if err != nil {
+			return made, nil, err
+		}
+		if p == out.Jar.Name && blob.Digest != out.Jar.Digest {
+			return made, nil, fmt.Errorf("%s changed after Maven ended", rel)
+		}
+		made.Files, blobs = append(made.Files, keptFile{filepath.ToSlash(rel), info.Mode().Perm()}), append(blobs, blob)
+	}
+	rel, err := filepath.Rel(j.dir, out.Jar.Name)
+	made.Out.Jar.Name, made.Out.JavaHome = filepath.ToSlash(rel), ""
+	return made, blobs, err
+}
+
+func (s *Step) put(ctx context.Context, file string) (cache.Descriptor, error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return cache.Descriptor{}, err
+	}
+	defer in.Close()
+	w, err := s.deps.Cache.Blobs.Create(ctx)
+	if err != nil {
+		return cache.Descriptor{}, err
+	}
+	defer w.Abort()
+	if _, err := io.Copy(w, in); err != nil {
+		return cache.Descriptor{}, err
+	}
+	return w.Commit()
+}
+
+// restore makes every file what the job left it as; those that are right
+// already stay untouched. A blob found bad is dropped, so that the build that
+// follows repairs it.
+func (s *Step) restore(ctx context.Context, j *job, files []keptFile, blobs []cache.Descriptor) error {
+	known := s.stamps()
+	defer known.save()
+	for i, f := range files {
+		if !filepath.IsLocal(f.Path) {
+			return fmt.Errorf("%s lies outside the project", f.Path)
+		}
+		target := filepath.Join(j.dir, filepath.FromSlash(f.Path))
+		if known.is(target, blobs[i]) {
+			continue
+		}
+		err := s.write(ctx, target, f, blobs[i])
+		if errors.Is(err, cache.ErrCorrupt) {
+			err = errors.Join(err, s.deps.Cache.Blobs.Delete(ctx, blobs[i].Digest))
+		}
+		if err != nil {
+			return fmt.Errorf("restore %s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+// write replaces a file by rename, after the blob's digest was found right.
+func (s *Step) write(ctx context.Context, target string, f keptFile, blob cache.Descriptor) error {
+	in, err := s.deps.Cache.Blobs.Open(ctx, blob.Digest, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	out, err := os.CreateTemp(filepath.Dir(target), ".fastship-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // gone already after the rename
+	_, err = io.Copy(out, in)
+	err = errors.Join(err, out.Chmod(f.Mode), out.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), target)
+}
+
+// changedSince names an input that was written after the source was read: what
+// Maven made of it has another key. Folders tell of files that came and went;
+// those with a pom.xml change with every target folder.
+func changedSince(dir string, files []File, read time.Time) string {
+	read = read.Add(-10 * time.Millisecond) // the kernel stamps files with a clock that ticks every few milliseconds
+	seen := map[string]bool{}
+	for _, f := range files {
+		info, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(f.Path)))
+		if err != nil || info.ModTime().After(read) {
+			return f.Path
+		}
+		folder := path.Dir(f.Path)
+		if seen[folder] || folder == "." || strings.HasPrefix(folder, "..") {
+			continue
+		}
+		seen[folder] = true
+		info, err = os.Stat(filepath.Join(dir, filepath.FromSlash(folder)))
+		if err == nil && info.ModTime().After(read) && !isFile(filepath.Join(dir, filepath.FromSlash(folder), "pom.xml")) {
+			return folder
+		}
+	}
+	return ""
+}
