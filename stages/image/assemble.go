@@ -13,18 +13,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 // assemble writes config and manifest of the image and its layout.
-func (s *Step) assemble(ctx context.Context, in In, app *appjar.App, b base, layers []oci.Layer) (Out, error) {
+func (s *Step) assemble(ctx context.Context, in In, app application, b base) (Out, error) {
 	labels := annotations(in, b)
-	config, err := json.Marshal(configFile(s.config, in, b, layers, labels))
+	config, err := json.Marshal(configFile(s.config, in, b, app.Layers, labels))
 	if err != nil {
 		return Out{}, fmt.Errorf("write the image's config: %w", err)
 	}
-	all := slices.Concat(b.layers, layers)
+	all := slices.Concat(b.layers, app.Layers)
 	configBlob, err := s.keep(ctx, "config", oci.MediaTypeConfig, config)
 	if err != nil {
 		return Out{}, err

@@ -29,6 +29,9 @@ type Config struct {
 // Deps is what the stage is lent.
 type Deps struct {
 	Cache *cache.Cache
+	// State is the project's state folder, where the jar's digest is known
+	// again without reading it; empty reads the jar.
+	State string
 	// JDK finds, by reading only, the home of the JDK that In will name, so
 	// that Check can tell whether it links. Nil leaves that to Run.
 	JDK func(context.Context) (home string, err error)

@@ -19,15 +19,7 @@ import (
 func baseCodec() oci.Codec { return oci.Gzip(6) }
 
 // link makes the base that needs no network.
-func (s *Step) link(ctx context.Context, env runner.Env, in In, app *appjar.App) (base, error) {
-	jdk, err := checkJDK(ctx, in.JavaHome)
-	if err != nil {
-		return base{}, err
-	}
-	modules, err := jre.Modules(ctx, s.deps.Cache, jdk, jars(app), s.config.Modules)
-	if err != nil {
-		return base{}, err
-	}
+func (s *Step) link(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {
 	cached := true
 	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
 		JDK: jdk, Modules: modules, Codec: baseCodec(),

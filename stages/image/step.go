@@ -19,6 +19,7 @@ import (
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/oci"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // Step makes the image.
@@ -145,27 +146,15 @@ func (s *Step) planBase(ctx context.Context, in In) (string, error) {
 // Run makes the image and its layout.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
 	var r runner.Result[Out]
+	var jdk jre.JDK
 	if s.config.Base == jlink {
-		if _, err := checkJDK(ctx, in.JavaHome); err != nil { // before any work
+		var err error
+		if jdk, err = checkJDK(ctx, in.JavaHome); err != nil { // before any work
 			return r, err
 		}
 	}
-	app, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
-	if err != nil {
-		return r, err
-	}
-	defer app.Close()
-	for _, w := range app.Warnings {
-		env.Emit(runner.Warning{Text: w})
-	}
 	before, _ := oci.ReadLayout(s.config.Layout, "")
-	out, written, err := s.build(ctx, env, in, app)
-	if errors.Is(err, cache.ErrCorrupt) || errors.Is(err, cache.ErrNotFound) {
-		// Between look-up and use a blob was evicted or found to be broken,
-		// and is out of the cache now: what is missing is made again.
-		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
-		out, written, err = s.build(ctx, env, in, app)
-	}
+	out, written, err := s.make(ctx, env, in, jdk)
 	if err != nil {
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
@@ -180,26 +169,75 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	return r, nil
 }
 
-// build makes base and layers side by side, then the image of them. It
+// make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, app *appjar.App) (Out, int, error) {
+func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Out, int, error) {
+	book := stamp.Open(s.deps.State)
+	defer book.Save()
+	key := s.name(book, in, jdk)
+	if app, ok := s.recall(ctx, key); ok {
+		app.warn(env)
+		below, err := s.base(ctx, env, jdk, app.Modules)
+		if err != nil && !lost(err) {
+			return Out{}, 0, err
+		}
+		if err == nil {
+			out, written, err := s.finish(ctx, in, app, below, 0)
+			if !lost(err) {
+				return out, written, err
+			}
+		}
+	}
+	jar, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
+	if err != nil {
+		return Out{}, 0, err
+	}
+	defer jar.Close()
+	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
+	app.warn(env)
+	out, written, err := s.build(ctx, env, in, jdk, jar, &app)
+	if lost(err) {
+		// Between look-up and use a blob was evicted or found to be broken,
+		// and is out of the cache now: what is missing is made again.
+		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
+		out, written, err = s.build(ctx, env, in, jdk, jar, &app)
+	}
+	if err == nil {
+		s.remember(ctx, book, key, in, app)
+	}
+	return out, written, err
+}
+
+// build reads the jar and makes base and layers side by side, then the image
+// of them.
+func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, jar *appjar.App, app *application) (Out, int, error) {
 	var (
 		below   base
-		layers  []oci.Layer
 		written int
 	)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		below, err = s.base(groupCtx, env, in, app)
+		if s.config.Base == jlink {
+			if app.Modules, err = jre.Modules(groupCtx, s.deps.Cache, jdk, jars(jar), s.config.Modules); err != nil {
+				return err
+			}
+		}
+		below, err = s.base(groupCtx, env, jdk, app.Modules)
 		return err
 	})
 	group.Go(func() (err error) {
-		layers, written, err = s.makeLayers(groupCtx, app)
+		app.Layers, written, err = s.makeLayers(groupCtx, jar)
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return Out{}, 0, err
 	}
+	return s.finish(ctx, in, *app, below, written)
+}
+
+// finish puts the application on its base. written are the application's new
+// layers.
+func (s *Step) finish(ctx context.Context, in In, app application, below base, written int) (Out, int, error) {
 	if below.release > 0 && app.Release > below.release {
 		return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
 			"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, below.release, below.name)
@@ -207,13 +245,13 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, app *appjar.App
 	if !below.cached {
 		written += len(below.layers)
 	}
-	out, err := s.assemble(ctx, in, app, below, layers)
+	out, err := s.assemble(ctx, in, app, below)
 	return out, written, err
 }
 
-func (s *Step) base(ctx context.Context, env runner.Env, in In, app *appjar.App) (base, error) {
+func (s *Step) base(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {
 	if s.config.Base == jlink {
-		return s.link(ctx, env, in, app)
+		return s.link(ctx, env, jdk, modules)
 	}
 	return s.fetch(ctx, env.Emit)
 }

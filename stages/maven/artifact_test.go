@@ -108,7 +108,7 @@ func TestDescribeHashesOnce(t *testing.T) {
 	if err := os.WriteFile(path, []byte("abc"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d, err := describe(path)
+	d, err := describe(nil, path)
 	if err != nil || d.Name != path || d.MediaType != "application/java-archive" || d.Size != 3 ||
 		d.Digest != "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" {
 		t.Errorf("%+v, %v", d, err)

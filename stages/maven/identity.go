@@ -18,6 +18,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/stages/internal/mvn"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // skipVersion changes whenever a kept job must not be taken any more.
@@ -38,6 +39,7 @@ var sideEffects = regexp.MustCompile(`^(?:install|deploy|site-deploy)$|^[^:]+:`)
 // identify reads what names the job. It starts no process.
 func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 	var id identity
+	j.book = stamp.Open(s.deps.State)
 	switch {
 	case s.deps.Cache == nil || s.deps.Cache.Blobs == nil:
 		id.reason = "there is no cache"

@@ -12,6 +12,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/stages/internal/mvn"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // job is a Maven run that is ready to start: all that reading alone can tell.
@@ -31,6 +32,8 @@ type job struct {
 	choice   mvn.Choice
 	key      cache.Key // remembers what the project asks for
 	known    bool      // the releases come from an earlier run of Maven
+
+	book *stamp.Book // digests of what the job made; nil until it runs
 
 	arguments []string // Maven's, without the spy's
 	tuning    tuning   // settled just before Maven starts

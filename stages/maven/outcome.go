@@ -1,17 +1,15 @@
 package maven
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // out is what is known of the job without its artifact.
@@ -53,7 +51,7 @@ func (s *Step) outcome(env runner.Env, j *job, a attempt) (Out, error) {
 	for _, l := range p.Classpath {
 		out.Libraries = append(out.Libraries, Library{File: filepath.Base(l.File), Group: l.Group, Name: l.Artifact, Version: l.Version})
 	}
-	out.Jar, err = describe(app.file)
+	out.Jar, err = describe(j.book, app.file)
 	return out, err
 }
 
@@ -105,17 +103,12 @@ func noApplication(j *job, projects []*mvn.Project) error {
 		"no Main-Class in the manifest of %s: java -jar cannot start it", strings.Join(seen, ", "))
 }
 
-// describe hashes a file.
-func describe(file string) (runner.Descriptor, error) {
-	f, err := os.Open(file)
+// describe names the application's file by its digest.
+func describe(book *stamp.Book, file string) (runner.Descriptor, error) {
+	d, err := book.Digest(file)
 	if err != nil {
-		return runner.Descriptor{}, fmt.Errorf("hash the application: %w", err)
+		return d, fmt.Errorf("hash the application: %w", err)
 	}
-	defer f.Close()
-	h := sha256.New()
-	size, err := io.Copy(h, f)
-	if err != nil {
-		return runner.Descriptor{}, fmt.Errorf("hash the application: %w", err)
-	}
-	return runner.Descriptor{Name: file, MediaType: "application/java-archive", Digest: cache.FromSum(h.Sum(nil)), Size: size}, nil
+	d.Name, d.MediaType = file, "application/java-archive"
+	return d, nil
 }

@@ -17,6 +17,7 @@ import (
 
 // store puts the jars and this build's test reports into the cache.
 func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob, []cache.Descriptor, error) {
+	defer j.book.Save()
 	var paths []string
 	for _, p := range a.report.Projects {
 		paths = append(paths, p.File)
@@ -48,7 +49,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 		if err != nil {
 			return made, nil, err
 		}
-		blob, err := s.put(ctx, p)
+		blob, err := s.put(ctx, j, p)
 		if err != nil {
 			return made, nil, err
 		}
@@ -62,35 +63,30 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 	return made, blobs, err
 }
 
-func (s *Step) put(ctx context.Context, file string) (cache.Descriptor, error) {
+func (s *Step) put(ctx context.Context, j *job, file string) (cache.Descriptor, error) {
+	d, err := j.book.Digest(file)
+	if err != nil {
+		return d, err
+	}
 	in, err := os.Open(file)
 	if err != nil {
-		return cache.Descriptor{}, err
+		return d, err
 	}
 	defer in.Close()
-	w, err := s.deps.Cache.Blobs.Create(ctx)
-	if err != nil {
-		return cache.Descriptor{}, err
-	}
-	defer w.Abort()
-	if _, err := io.Copy(w, in); err != nil {
-		return cache.Descriptor{}, err
-	}
-	return w.Commit()
+	return d, s.deps.Cache.Blobs.Put(ctx, d.Digest, d.Size, in)
 }
 
 // restore makes every file what the job left it as; those that are right
 // already stay untouched. A blob found bad is dropped, so that the build that
 // follows repairs it.
 func (s *Step) restore(ctx context.Context, j *job, files []keptFile, blobs []cache.Descriptor) error {
-	known := s.stamps()
-	defer known.save()
+	defer j.book.Save()
 	for i, f := range files {
 		if !filepath.IsLocal(f.Path) {
 			return fmt.Errorf("%s lies outside the project", f.Path)
 		}
 		target := filepath.Join(j.dir, filepath.FromSlash(f.Path))
-		if known.is(target, blobs[i]) {
+		if j.book.Is(target, blobs[i]) {
 			continue
 		}
 		err := s.write(ctx, target, f, blobs[i])

@@ -167,7 +167,7 @@ func TestSkipFollowsWhatMavenReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	deleted := b.want(t, "deleted target", false, Config{})
-	if is, err := describe(deleted.out.Jar.Name); err != nil || is.Digest != deleted.out.Jar.Digest {
+	if is, err := describe(nil, deleted.out.Jar.Name); err != nil || is.Digest != deleted.out.Jar.Digest {
 		t.Errorf("restored %v, %v", is, err)
 	}
 	if r := b.want(t, "declared variable", true, Config{Environment: []string{"BUILD_X"}}, "BUILD_X=1"); !strings.Contains(r.said(), "BUILD_X") {

@@ -53,7 +53,7 @@ func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out
 func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven.Out]) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Layout = filepath.Join(opt.stateDir(), "image")
-	return image.New(config, image.Deps{Cache: memory, Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
+	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
 		plan, err := job.Plan(ctx, maven.In{Dir: opt.Dir})
 		if err != nil {
 			return "", nil // the job's own check says it

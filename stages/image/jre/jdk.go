@@ -67,6 +67,10 @@ func Find(javaHome string) (JDK, error) {
 	return jdk, nil
 }
 
+// Identity names the JDK for cache keys: the same installation on another
+// machine has the same one.
+func (j JDK) Identity() (cache.Digest, error) { return j.identity() }
+
 // String names the JDK for people: JDK 17.0.15 (Debian).
 func (j JDK) String() string {
 	if j.Vendor == "" {

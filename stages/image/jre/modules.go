@@ -63,6 +63,13 @@ func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 	return closure(ctx, c, jdk, id, slices.Sorted(maps.Keys(roots)))
 }
 
+// ModuleRules names what besides jars and JDK decides on the modules: a key
+// that holds it is another one when fastship changes its mind.
+func ModuleRules() cache.Digest {
+	rules := cache.NewKey("module rules", scanVersion).Add("safe", safeModules()).Add("companions", companions())
+	return cache.Digest("sha256:" + string(rules.Key()))
+}
+
 // referencesOf reads the application's jars and, all in one cached piece, the
 // libraries: a run with unchanged libraries looks up one action, not hundreds.
 func referencesOf(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error) {

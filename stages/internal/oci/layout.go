@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,10 +87,10 @@ func WriteLayout(ctx context.Context, store cache.LocalStore, dir string, entry 
 	if err != nil {
 		return fmt.Errorf("write the image layout: %w", err)
 	}
-	if err := replace(filepath.Join(dir, "oci-layout"), strings.NewReader(layoutMarker)); err != nil {
+	if err := keepText(filepath.Join(dir, "oci-layout"), []byte(layoutMarker)); err != nil {
 		return fmt.Errorf("write the image layout: %w", err)
 	}
-	if err := replace(filepath.Join(dir, "index.json"), strings.NewReader(string(content))); err != nil {
+	if err := keepText(filepath.Join(dir, "index.json"), content); err != nil {
 		return fmt.Errorf("write the image layout: %w", err)
 	}
 	return sweep(sums, used)
@@ -132,6 +133,14 @@ func verify(ctx context.Context, store cache.LocalStore, d cache.Digest) error {
 	defer r.Close()
 	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 256<<10))
 	return err
+}
+
+// keepText makes a file hold a text, and leaves one alone that does.
+func keepText(path string, text []byte) error {
+	if is, err := os.ReadFile(path); err == nil && bytes.Equal(is, text) {
+		return nil
+	}
+	return replace(path, bytes.NewReader(text))
 }
 
 // replace writes a file under a temporary name beside it and renames it.

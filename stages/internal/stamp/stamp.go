@@ -1,0 +1,154 @@
+// Package stamp knows files' digests again without reading the files: by what
+// the kernel says of them.
+package stamp
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"golang.org/x/sys/unix"
+)
+
+// bookFile is the book's name in a project's state folder.
+const bookFile = "stamps.json"
+
+// stamp is what the kernel says of a file whose digest is known. No program
+// can set ctime, so equal stamps mean equal bytes.
+type stamp struct {
+	Digest             cache.Digest
+	Size, Mtime, Ctime int64 // bytes; nanoseconds
+	Inode, Device      uint64
+}
+
+// Book holds digests by absolute path, from one run to the next. It may be
+// used from several goroutines. A nil Book hashes every file.
+type Book struct {
+	file string // empty keeps none
+
+	mu      sync.Mutex
+	known   map[string]stamp
+	changed bool
+}
+
+// Open reads the book of a project's state folder. It writes nothing; an
+// absent or broken book is an empty one. An empty folder keeps no book.
+func Open(state string) *Book {
+	b := &Book{known: map[string]stamp{}}
+	if state == "" {
+		return b
+	}
+	b.file = filepath.Join(state, bookFile)
+	if text, err := os.ReadFile(b.file); err == nil && json.Unmarshal(text, &b.known) != nil {
+		b.known = map[string]stamp{}
+	}
+	return b
+}
+
+// Digest is a file's size and sha256, without Name and MediaType. The file is
+// read only when its stamp is not known.
+func (b *Book) Digest(path string) (cache.Descriptor, error) {
+	now, found := look(path)
+	if found && b != nil {
+		b.mu.Lock()
+		known := b.known[path]
+		b.mu.Unlock()
+		if now.Digest = known.Digest; known == now {
+			return cache.Descriptor{Digest: now.Digest, Size: now.Size}, nil
+		}
+	}
+	started := time.Now()
+	d, err := hash(path)
+	if err != nil || !found || b == nil {
+		return d, err
+	}
+	after, _ := look(path)
+	now.Digest, after.Digest = d.Digest, d.Digest
+	if after == now && now.settled(started) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.known[path], b.changed = now, true
+	}
+	return d, nil
+}
+
+// Is tells whether a file holds these bytes. A link is not a file.
+func (b *Book) Is(path string, want cache.Descriptor) bool {
+	now, found := look(path)
+	if !found || now.Size != want.Size {
+		return false
+	}
+	d, err := b.Digest(path)
+	return err == nil && d.Digest == want.Digest && d.Size == want.Size
+}
+
+// Save keeps the book, without the files that are gone or were written since;
+// without a book, files are hashed again.
+func (b *Book) Save() {
+	if b == nil || b.file == "" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.changed {
+		return
+	}
+	for path, s := range b.known {
+		now, _ := look(path)
+		if now.Digest = s.Digest; now != s {
+			delete(b.known, path)
+		}
+	}
+	text, err := json.Marshal(b.known)
+	if err != nil {
+		return
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(b.file), "."+bookFile+"-*")
+	if err != nil {
+		return
+	}
+	defer os.Remove(tmp.Name()) // gone already when it was renamed
+	_, err = tmp.Write(text)
+	if tmp.Close() == nil && err == nil && os.Rename(tmp.Name(), b.file) == nil {
+		b.changed = false
+	}
+}
+
+// settled tells whether a write after the given moment would show in ctime:
+// the kernel's clock ticks every few milliseconds, and some file systems keep
+// whole seconds, or two.
+func (s stamp) settled(at time.Time) bool {
+	tick := 20 * time.Millisecond
+	if s.Ctime%int64(time.Second) == 0 {
+		tick = 2 * time.Second
+	}
+	return s.Ctime < at.Add(-tick).UnixNano()
+}
+
+func look(path string) (stamp, bool) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return stamp{}, false
+	}
+	return stamp{Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Inode: st.Ino, Device: uint64(st.Dev)}, true
+}
+
+func hash(path string) (cache.Descriptor, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return cache.Descriptor{}, fmt.Errorf("hash a file: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 256<<10))
+	if err != nil {
+		return cache.Descriptor{}, fmt.Errorf("hash %s: %w", path, err)
+	}
+	return cache.Descriptor{Digest: cache.FromSum(h.Sum(nil)), Size: size}, nil
+}
