@@ -10,10 +10,7 @@ import (
 // Never -o: plug-ins that declare requiresOnline would be skipped silently,
 // and the output would be another one.
 func (s *Step) arguments(j *job) []string {
-	args := []string{"-B"}
-	if j.launcher.AtLeast(3, 6, 1) {
-		args = append(args, "--no-transfer-progress") // new in 3.6.1 (MNG-6605)
-	}
+	args := j.understood([]string{"-B", noProgress})
 	if j.settings != "" {
 		args = append(args, "-s", j.settings)
 	}
@@ -24,6 +21,17 @@ func (s *Step) arguments(j *job) []string {
 		args = append(args, "-pl", j.module.Dir, "-am")
 	}
 	return slices.Concat(args, s.config.Args, s.config.Goals)
+}
+
+// noProgress is new in Maven 3.6.1 (MNG-6605).
+const noProgress = "--no-transfer-progress"
+
+// understood leaves out what the Maven chosen does not know.
+func (j *job) understood(args []string) []string {
+	if j.launcher.AtLeast(3, 6, 1) {
+		return args
+	}
+	return slices.DeleteFunc(args, func(a string) bool { return a == noProgress })
 }
 
 // commandLine is the job as a person would type it.

@@ -24,14 +24,17 @@ type job struct {
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
 	said     saidSettings
-	held     []held     // tokens of this run
-	asked    time.Time  // when the last of them was
-	rules    []mvn.Rule // the enforcer's, on the JDK
+	held     []held       // tokens of this run
+	asked    time.Time    // when the last of them was
+	heard    string       // Maven's version as it said it itself; empty before it ran
+	required mvn.Required // the enforcer's rules
+	pinned   bool         // maven.version names one
 	launcher mvn.Launcher
 	want     mvn.Want
 	choice   mvn.Choice
 	key      cache.Key // remembers what the project asks for
-	known    bool      // the releases come from an earlier run of Maven
+	asks     asks      // that memory
+	known    bool      // there is one, from an earlier run of Maven
 
 	book *stamp.Book // digests of what the job made; nil until it runs
 
@@ -63,10 +66,11 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if err := s.readSettings(j); err != nil {
 		return nil, err
 	}
-	if err := s.chooseMaven(j, root); err != nil {
+	s.remember(ctx, j)
+	if err := s.chooseMaven(j); err != nil {
 		return nil, err
 	}
-	s.wants(ctx, j)
+	s.wants(j)
 	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
 	if err != nil && j.known {
 		// What Maven said may hang on more than the key holds, such as a
@@ -79,25 +83,6 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	}
 	j.arguments = s.arguments(j)
 	return j, nil
-}
-
-// wants settles for which Java releases a JDK is needed: what Maven said when
-// it last read these poms with these arguments, else what the poms say.
-func (s *Step) wants(ctx context.Context, j *job) {
-	j.want = mvn.Want{MinJava: j.launcher.MinJava(), Maven: "Maven " + j.launcher.Version, Rules: j.rules}
-	j.key = cache.NewKey("maven-releases", "1").
-		Add("poms", string(j.tree.Digest)).
-		Add("module", s.config.Module).
-		Add("profiles", s.config.Profiles).
-		Add("args", j.args.Digest()).
-		Key()
-	if s.deps.Cache != nil {
-		if releases, _, ok := cache.Lookup[[]int](ctx, s.deps.Cache, j.key); ok {
-			j.want.Releases, j.known = releases, true
-			return
-		}
-	}
-	j.want.Releases = j.tree.Releases(j.args, s.profiles(j))
 }
 
 // profiles are those named in the configuration and in Maven's arguments.

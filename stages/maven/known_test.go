@@ -13,11 +13,11 @@ func TestWhatMavenSaidBeforeIsRemembered(t *testing.T) {
 	if err != nil || j.known || len(j.want.Releases) != 0 {
 		t.Fatalf("before: %+v, %v", j, err)
 	}
-	cache.Keep(t.Context(), s.deps.Cache, j.key, []int{17}, nil)
+	cache.Keep(t.Context(), s.deps.Cache, j.key, asks{Releases: []int{17}}, nil)
 	if j, err = s.prepare(t.Context(), s.config.Dir); err != nil || !j.known || last(j.want.Releases) != 17 {
 		t.Errorf("after: %+v, %v", j, err)
 	}
-	cache.Keep(t.Context(), s.deps.Cache, j.key, []int{99}, nil)
+	cache.Keep(t.Context(), s.deps.Cache, j.key, asks{Releases: []int{99}}, nil)
 	if j, err = s.prepare(t.Context(), s.config.Dir); err != nil || j.known {
 		t.Errorf("a memory that no JDK fits blocks the run: %+v, %v", j, err)
 	}

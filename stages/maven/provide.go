@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 
@@ -9,16 +10,23 @@ import (
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
-// chooseMaven settles which Maven runs the job.
-func (s *Step) chooseMaven(j *job, root string) error {
+// chooseMaven settles which Maven runs the job: maven.version's, the
+// wrapper's or the installed one, unless a rule of the enforcer plugin wants
+// another. The rules are those that Maven told of when it last read these
+// poms, else those in the poms on disk.
+func (s *Step) chooseMaven(j *job) error {
 	v := s.config.Version
-	chosen := v != "" && v != "auto"
-	if chosen && !mvn.IsVersion(v) {
+	j.pinned = v != "" && v != "auto"
+	if j.pinned && !mvn.IsVersion(v) {
 		return fault.New(fault.BadInput, "write a release as Maven names it, such as "+mvn.PinnedMaven+" or 4.0.0-rc-4, or auto", "maven.version %q is not a version of Maven", v)
 	}
-	required := j.tree.Required(j.args)
-	j.rules = required.Java
-	j.launcher = mvn.ChooseLauncher(j.host, j.dir, root, v).Fitting(required.Maven, chosen)
+	j.required = j.tree.Required(j.args)
+	if j.known {
+		j.required = mvn.RequiredBy(j.asks.Rules)
+	}
+	l := mvn.ChooseLauncher(j.host, j.dir, mvn.MultiModuleRoot(j.dir), v)
+	l.Version = cmp.Or(l.Version, j.heard) // a shim's files do not tell
+	j.launcher = l.Fitting(j.required.Maven, j.pinned)
 	return nil
 }
 

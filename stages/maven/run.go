@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/proc"
 	"github.com/fastship/fastship/runner"
@@ -68,31 +67,25 @@ type attempt struct {
 	refused bool                // a JVM did not start for its flags
 }
 
-// build runs Maven, and once more on another JDK when the project turns out
-// to ask for one.
+// build runs Maven, and once more on another JDK or as another Maven when the
+// project turns out to ask for one.
 func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, error) {
 	a, err := s.try(ctx, env, j, true)
 	if err != nil {
 		return a, err
 	}
-	if releases := a.releases(); len(a.report.Projects) > 0 && (!j.known || !slices.Equal(releases, j.want.Releases)) {
-		j.want.Releases = releases
-		if s.deps.Cache != nil {
-			cache.Keep(ctx, s.deps.Cache, j.key, releases, nil)
-		}
-	}
+	s.learnAsks(ctx, j, &a)
 	if !a.report.Unfit {
 		return a, nil
 	}
-	choice, err := mvn.ChooseJDK(ctx, j.host, j.want)
+	release, err := s.refit(ctx, env, j, &a)
 	if err != nil {
 		return a, err
 	}
-	j.choice = choice
-	env.Emit(runner.Note{Text: "Maven was started anew on " + j.jdkText()})
+	defer release()
 	a, err = s.try(ctx, env, j, false)
-	if err == nil && a.report.JavaMajor > 0 && a.report.JavaMajor != choice.JDK.Major {
-		env.Emit(runner.Warning{Text: fmt.Sprintf("Maven ran on %s and not on JDK %s: a mavenrc file or the wrapper sets JAVA_HOME", a.report.JavaHome, choice.JDK.Version)})
+	if err == nil && a.report.JavaMajor > 0 && a.report.JavaMajor != j.choice.JDK.Major {
+		env.Emit(runner.Warning{Text: fmt.Sprintf("Maven ran on %s and not on JDK %s: a mavenrc file or the wrapper sets JAVA_HOME", a.report.JavaHome, j.choice.JDK.Version)})
 	}
 	return a, err
 }
@@ -136,7 +129,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
 		Dir:    j.dir,
-		Env:    slices.Concat(j.host.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(halt), j.tuning.Env(j.host)),
+		Env:    slices.Concat(j.host.Environ, j.launcher.Environ, []string{"JAVA_HOME=" + j.choice.JDK.Home}, watch.Env(j.halts(halt)...), j.tuning.Env(j.host)),
 		Grace:  s.deps.Grace,
 		Stdout: listen("stdout"),
 		Stderr: listen("stderr"),
@@ -176,16 +169,4 @@ func (a *attempt) hear(stream, line string) {
 			a.stderr = append(a.stderr, line)
 		}
 	}
-}
-
-// releases are the Java releases that Maven's own JDK has to compile for.
-func (a *attempt) releases() []int {
-	var all []int
-	for _, p := range a.report.Projects {
-		if p.Packaging != "pom" && !p.Toolchain {
-			all = append(all, p.Releases...)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

@@ -105,7 +105,7 @@ echo "JAVA_HOME=$JAVA_HOME halt=$FASTSHIP_MAVEN_HALT args=$*"
 		t.Errorf("said:\n%s", r.said())
 	}
 	log := r.output()
-	if !strings.Contains(log, "JAVA_HOME="+s(r, "/jdk")) || !strings.Contains(log, "halt=1") || !strings.Contains(log, " package -Dmaven.ext.class.path=/users.jar:") {
+	if !strings.Contains(log, "JAVA_HOME="+s(r, "/jdk")) || !strings.Contains(log, "halt=releases,java,maven") || !strings.Contains(log, " package -Dmaven.ext.class.path=/users.jar:") {
 		t.Errorf("Maven was started with %s", log)
 	}
 }
@@ -127,7 +127,7 @@ func TestRunPlayedOnAnotherJDK(t *testing.T) {
 		}
 	}
 	script := started(dir, "21") + `
-case $FASTSHIP_MAVEN_HALT in 1) say '{"event":"unfit"}'; exit 86;; esac
+case $FASTSHIP_MAVEN_HALT in releases*) say '{"event":"unfit"}'; exit 86;; esac
 say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"` + file + `"}'
 `
 	r := runStep(t, t.Context(), played(t, Config{Dir: dir}, script, "JAVA_HOME_21_X64="+newer))

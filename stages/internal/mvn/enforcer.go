@@ -15,14 +15,20 @@ type Execution struct {
 // EnforcerRules are what maven-enforcer-plugin's configuration says on the
 // versions of Maven and of its JDK, as written.
 type EnforcerRules struct {
-	Maven []string `xml:"requireMavenVersion>version"`
-	Java  []string `xml:"requireJavaVersion>version"`
+	Maven []EnforcerRule `xml:"requireMavenVersion"`
+	Java  []EnforcerRule `xml:"requireJavaVersion"`
+}
+
+// EnforcerRule is one of its rules; at level WARN it ends no build.
+type EnforcerRule struct {
+	Version string `xml:"version"`
+	Level   string `xml:"level"`
 }
 
 // Rule is one version requirement of a build.
 type Rule struct {
 	Text  string // as written: [3.9,)
-	Pom   string // the file that has it
+	Pom   string // the file that has it, or group:artifact:version of a remote one
 	Range Range
 }
 
@@ -31,8 +37,28 @@ type Required struct {
 	Maven, Java []Rule
 }
 
+// RequiredBy are the rules that Maven itself told of, with its view of remote
+// parents and profiles.
+func RequiredBy(events []RuleEvent) Required {
+	var all Required
+	for _, e := range events {
+		to := &all.Maven
+		if e.On == "java" {
+			to = &all.Java
+		}
+		addRule(to, e.Version, e.From)
+	}
+	return all
+}
+
+// Meets tells whether a version is within all of the rules.
+func Meets(rules []Rule, version string) bool {
+	_, unfit := broken(rules, version)
+	return !unfit
+}
+
 // Required reads the enforcer plugin's rules in the poms on disk. What a
-// remote parent or a profile says is not seen.
+// remote parent or a profile says is not seen: the spy tells it.
 func (t *Tree) Required(a Args) Required {
 	var all Required
 	if a.Flag("enforcer.skip") {
@@ -75,21 +101,27 @@ func (r *Required) add(plugin Plugin, pom string, look func(string) (string, boo
 			rules = append(rules, e.Rules)
 		}
 	}
-	read := func(to *[]Rule, texts []string) {
-		for _, text := range texts {
-			text = strings.TrimSpace(Interpolate(text, look))
-			spec := text
-			if spec == "8" {
-				spec = "1.8" // the rule knows this one, too
-			}
-			if parsed, ok := ParseRange(spec); ok {
-				*to = append(*to, Rule{text, pom, parsed})
+	read := func(to *[]Rule, rules []EnforcerRule) {
+		for _, rule := range rules {
+			if !strings.EqualFold(strings.TrimSpace(rule.Level), "WARN") {
+				addRule(to, Interpolate(rule.Version, look), pom)
 			}
 		}
 	}
 	for _, rule := range rules {
 		read(&r.Maven, rule.Maven)
 		read(&r.Java, rule.Java)
+	}
+}
+
+func addRule(to *[]Rule, text, pom string) {
+	text = strings.TrimSpace(text)
+	spec := text
+	if spec == "8" {
+		spec = "1.8" // the rule knows this one, too
+	}
+	if parsed, ok := ParseRange(spec); ok {
+		*to = append(*to, Rule{text, pom, parsed})
 	}
 }
 

@@ -20,8 +20,9 @@ type Report struct {
 	Projects    []*Project  // in the order they are built
 	Mojos       []MojoEvent // in the order they happened
 	Resolved    []Resolved  // every file that Maven took from its repository
+	Rules       []RuleEvent // of the enforcer plugin, on versions
 	Errors      []Chain     // why the build failed, as Maven tells it
-	Unfit       bool        // the spy ended Maven: its JDK does not fit
+	Unfit       bool        // the spy ended Maven: its JDK, or Maven itself, does not fit
 	Ended       bool        // Maven came to the end of its session
 	Faults      []string    // what went wrong in the spy itself
 }
@@ -75,6 +76,14 @@ type MojoEvent struct {
 
 // Time is when it happened.
 func (m MojoEvent) Time() time.Time { return time.UnixMilli(m.Millis) }
+
+// RuleEvent is a version that maven-enforcer-plugin wants in the effective
+// projects, wherever they have it from.
+type RuleEvent struct {
+	On      string `json:"on"`      // maven or java
+	Version string `json:"version"` // a range, as written
+	From    string `json:"from"`    // group:artifact:version of the pom that has the rule
+}
 
 // Resolved is a file out of Maven's repository.
 type Resolved struct {
@@ -137,6 +146,8 @@ func (r *Report) add(line []byte) error {
 		return appendTo(&r.Projects, line)
 	case "mojo":
 		return appendTo(&r.Mojos, line)
+	case "rule":
+		return appendTo(&r.Rules, line)
 	case "resolved":
 		return appendTo(&r.Resolved, line)
 	case "ended":

@@ -129,7 +129,7 @@ func (h mavenHost) build(t *testing.T, dir string) Report {
 	defer watch.Close()
 	c := exec.CommandContext(t.Context(), h.mvn, "-B", "-q", "-s", h.settings, "-DskipTests", "-D"+localRepository+"="+h.repository, "clean", "package", watch.Arg(""))
 	c.Dir = dir
-	c.Env = slices.Concat(os.Environ(), []string{"HOME=" + h.home, "MAVEN_OPTS=-Duser.home=" + h.home}, watch.Env(false))
+	c.Env = slices.Concat(os.Environ(), []string{"HOME=" + h.home, "MAVEN_OPTS=-Duser.home=" + h.home}, watch.Env())
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", c.Args, err, out)
 	}

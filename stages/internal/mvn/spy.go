@@ -62,15 +62,23 @@ func (w *Watch) Arg(users string) string {
 	return "-D" + extClassPath + "=" + path
 }
 
-// Env is what the spy needs in Maven's environment. With halt it ends Maven
-// before any work when Maven's JDK cannot compile for the releases that the
-// project asks for.
-func (w *Watch) Env(halt bool) []string {
-	env := []string{envReport + "=" + w.report(), envHalt + "=0"}
-	if halt {
-		env[1] = envHalt + "=1"
+// Halt is a reason for the spy to end Maven before any work.
+type Halt string
+
+const (
+	HaltReleases Halt = "releases" // the JDK cannot compile for what the project asks for
+	HaltJava     Halt = "java"     // the JDK breaks an enforcer rule
+	HaltMaven    Halt = "maven"    // this Maven breaks an enforcer rule
+)
+
+// Env is what the spy needs in Maven's environment, and for what it may end
+// Maven before any work.
+func (w *Watch) Env(on ...Halt) []string {
+	var reasons []string
+	for _, h := range on {
+		reasons = append(reasons, string(h))
 	}
-	return env
+	return []string{envReport + "=" + w.report(), envHalt + "=" + strings.Join(reasons, ",")}
 }
 
 // Report reads what the spy has said so far. It is empty when Maven died

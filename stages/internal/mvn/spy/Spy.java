@@ -1,6 +1,7 @@
 package fastship;
 
 import java.io.File;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
@@ -75,17 +76,20 @@ public final class Spy extends AbstractEventSpy {
         }
     }
 
-    /** Says what is about to be built, and stops here when this JDK cannot build it. */
+    /** Says what is about to be built, and stops here when this JDK or Maven cannot build it. */
     private void session(MavenSession session) {
         int major = Compiler.version(System.getProperty("java.specification.version"));
+        String maven = session.getSystemProperties().getProperty("maven.version");
         report.line("start")
-                .put("maven", session.getSystemProperties().getProperty("maven.version"))
+                .put("maven", maven)
                 .put("javaHome", System.getProperty("java.home"))
                 .put("javaVersion", System.getProperty("java.version"))
                 .put("javaMajor", major)
                 .write();
         boolean fits = true;
+        Enforcer enforcer = new Enforcer(session, report, maven, System.getProperty("java.version"));
         for (MavenProject p : session.getProjects()) {
+            enforcer.read(p);
             Compiler compiler = new Compiler(session, p);
             fits &= "pom".equals(p.getPackaging()) || compiler.fits(major);
             report.line("project")
@@ -101,7 +105,11 @@ public final class Spy extends AbstractEventSpy {
                     .put("toolchain", compiler.elsewhere())
                     .write();
         }
-        if (!fits && "1".equals(System.getenv("FASTSHIP_MAVEN_HALT"))) {
+        List<String> halt = Arrays.asList(String.valueOf(System.getenv("FASTSHIP_MAVEN_HALT")).split(","));
+        boolean unfit = (!fits && halt.contains("releases"))
+                || (!enforcer.javaFits() && halt.contains("java"))
+                || (!enforcer.mavenFits() && halt.contains("maven"));
+        if (unfit) {
             report.line("unfit").write();
             Runtime.getRuntime().halt(UNFIT); // an exception would be swallowed and the build go on
         }
