@@ -16,30 +16,27 @@ import (
 )
 
 // host is what a benchmark stands on: a fresh binary, a folder of its own, and
-// a real registry on loopback.
+// where it asks for one a real registry on loopback.
 type host struct {
 	dir      string // removed at the end
 	fastship string // the binary
-	registry string // host:port
+	registry string // host:port; empty: none
+	args     []string
 	stop     []func()
 }
 
-func newHost(ctx context.Context) (*host, error) {
+func newHost(ctx context.Context, args []string) (*host, error) {
 	dir, err := os.MkdirTemp("", "fastship-bench-")
 	if err != nil {
 		return nil, err
 	}
-	h := &host{dir: dir, fastship: filepath.Join(dir, "fastship")}
+	h := &host{dir: dir, fastship: filepath.Join(dir, "fastship"), args: args}
 	h.stop = append(h.stop, func() { os.RemoveAll(dir) })
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", h.fastship, "./cmd/fastship")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		h.close()
 		return nil, fmt.Errorf("build fastship: %w\n%s", err, out)
-	}
-	if err := h.startRegistry(ctx); err != nil {
-		h.close()
-		return nil, err
 	}
 	fmt.Printf("%s, %d cores, %s\n\n", runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), cpuModel())
 	return h, nil

@@ -15,15 +15,17 @@ import (
 // A benchmark prints its table and returns an error when it could not
 // measure, or when a bound is missed.
 type benchmark struct {
-	name string
-	what string
-	run  func(context.Context, *host) error
+	name     string
+	what     string
+	registry bool // needs one
+	run      func(context.Context, *host) error
 }
 
 func benchmarks() []benchmark {
 	return []benchmark{
-		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", road},
-		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", mavenStage},
+		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", true, road},
+		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", true, mavenStage},
+		{"cache", "a repository in S3 against tar + zstd, zip and a bare writer [--repository DIR]", false, cacheBench},
 	}
 }
 
@@ -37,9 +39,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == stepVerb {
+		return cacheStep(ctx, args[1:])
+	}
 	all := benchmarks()
 	i := -1
-	if len(args) == 1 {
+	if len(args) > 0 {
 		i = slices.IndexFunc(all, func(b benchmark) bool { return b.name == args[0] })
 	}
 	if i < 0 {
@@ -49,10 +54,15 @@ func run(ctx context.Context, args []string) error {
 		}
 		return fmt.Errorf("name one of\n%s", strings.Join(names, "\n"))
 	}
-	h, err := newHost(ctx)
+	h, err := newHost(ctx, args[1:])
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	if all[i].registry {
+		if err := h.startRegistry(ctx); err != nil {
+			return err
+		}
+	}
 	return all[i].run(ctx, h)
 }

@@ -36,6 +36,7 @@ var directions = []direction{
 	{"cache", []string{"cache", "internal"}, "memory knows nothing of what it keeps"},
 	{"deploy/ecstest", []string{"deploy/ecstest", "cache", "internal"}, "the double must not share a reading with the client; it keeps unpacked images in the cache"},
 	{"deploy", []string{"deploy", "internal"}, "deploying works without stages and without a cache"},
+	{"internal/bench", []string{"internal", "cache"}, "a program of its own, that drives what it measures"},
 	{"internal", []string{"internal"}, "small things that know nothing of the product"},
 }
 
