@@ -45,6 +45,10 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 		if m := unhealthyTarget.FindStringSubmatch(e.Message); m != nil {
 			f.targets = m[1]
 		}
+		if startedTasks.MatchString(e.Message) {
+			f.launches++
+			f.launched = f.launches > 1
+		}
 		bad := alarming.MatchString(e.Message)
 		f.trouble = f.trouble || bad
 		emit(Said{Time: e.Created, Message: oneLine(e.Message), Alarming: bad})
@@ -53,6 +57,10 @@ func (f *Follower) listen(log []ServiceEvent, emit func(Event)) {
 
 // alarming is what the service's log says when tasks have failed.
 var alarming = regexp.MustCompile(`unable|unhealthy|failed|rolling back|health check`)
+
+// startedTasks is how the service's log says that it launches tasks. More
+// than once can mean that it replaces some that died unseen.
+var startedTasks = regexp.MustCompile(`has started \d+ tasks`)
 
 // unhealthyTarget holds what the load balancer saw, which the stopped task
 // itself does not say.
@@ -127,12 +135,14 @@ func (f *Follower) absorbTasks(o Observation, emit func(Event)) {
 	f.readable("ecs:DescribeTasks", nil, emit)
 	counts := Tasks{}
 	mine := filter(o.Tasks, func(t Task) bool { return t.StartedBy == f.begun.ID })
-	slices.SortStableFunc(mine, func(a, b Task) int { return a.Stopped.Compare(b.Stopped) })
+	slices.SortStableFunc(mine, func(a, b Task) int { return a.end().Compare(b.end()) })
 	for _, t := range mine {
-		if t.LastStatus == "STOPPED" || !t.Stopped.IsZero() {
+		if t.over() {
+			delete(f.alive, t.ARN)
 			f.fail(t, emit)
 			continue
 		}
+		f.alive[t.ARN] = true
 		if t.DesiredStatus != "STOPPED" { // it is being stopped
 			counts.add(t)
 		}
@@ -188,8 +198,8 @@ func (f *Follower) fail(t Task, emit func(Event)) {
 		known = &failure
 		f.failures.byKind[failure.kind()] = known
 	}
-	if f.failures.first == nil || !again && t.Stopped.Before(f.failures.at) {
-		f.failures.first, f.failures.at = known, t.Stopped
+	if f.failures.first == nil || !again && t.end().Before(f.failures.at) {
+		f.failures.first, f.failures.at = known, t.end()
 	}
 	emit(TaskFailed{Failure: failure, Again: again})
 }

@@ -63,8 +63,12 @@ func (f *fakeECS) ServiceDeployments(context.Context, Target, string, time.Time)
 	return nil, f.read("ServiceDeployments")
 }
 
-func (f *fakeECS) Tasks(context.Context, Target, string) ([]Task, error) {
+func (f *fakeECS) Tasks(context.Context, Target, TaskQuery) ([]Task, error) {
 	return nil, f.read("Tasks")
+}
+
+func (f *fakeECS) LastLines(context.Context, LogStream, int) ([]string, error) {
+	return nil, f.read("LastLines")
 }
 
 func (f *fakeECS) Register(_ context.Context, d json.RawMessage) (string, error) {

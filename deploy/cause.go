@@ -15,6 +15,10 @@ type Failure struct {
 	// Unhealable is a cause that another try with the same task definition
 	// meets again: no such image, no such secret, wrong platform.
 	Unhealable bool
+	// Definition is the ARN of the task's definition, Runtime the container's
+	// id on its host, and Ran says that the container started: where its log is.
+	Definition, Runtime string
+	Ran                 bool
 	// Count is how many tasks showed the same, this one included.
 	Count int
 }
@@ -38,6 +42,17 @@ func shortTask(id string) string { return id[:min(len(id), 12)] }
 // essential tells the containers that a task cannot live without; nil means
 // all.
 func failureOf(t Task, essential map[string]bool) (Failure, bool) {
+	f, failed := explainTask(t, essential)
+	f.Definition = t.Definition
+	for _, c := range t.Containers {
+		if c.Name == f.Container {
+			f.Runtime, f.Ran = c.Runtime, c.Exit != nil || c.Runtime != ""
+		}
+	}
+	return f, failed
+}
+
+func explainTask(t Task, essential map[string]bool) (Failure, bool) {
 	f := Failure{Task: t.ID(), Count: 1}
 	reason := oneLine(t.StoppedReason)
 	switch t.StopCode {
@@ -81,7 +96,7 @@ func failureOf(t Task, essential map[string]bool) (Failure, bool) {
 // unhealable recognises the causes that a new try cannot cure. The words are
 // those of the ECS agent's "stopped task error messages".
 var unhealable = regexp.MustCompile(`(?i)manifest (unknown|for .* not found)|: not found|repository .* does not exist|does not exist or may require|no basic auth|exec format error|` +
-	`platform .* not (match|supported)|no match for platform|image manifest does not contain|ResourceNotFoundException|AccessDeniedException|is not authorized|invalid reference format|no such file or directory|executable file not found`)
+	`platform .* not (match|supported)|no match for platform|image manifest does not contain|ResourceNotFoundException|invalid ssm parameters|AccessDeniedException|is not authorized|invalid reference format|no such file or directory|executable file not found`)
 
 // startFailure explains a task that never ran: the reason of the container
 // that says more than the task, where one does.

@@ -41,7 +41,7 @@ func look(ctx context.Context, api Reader, target Target, ask Ask) (o Observatio
 			o.Deployments, o.DeploymentsErr = api.ServiceDeployments(ctx, target, ask.DeploymentARN, ask.Since)
 		})
 	}
-	if ask.Tasks != "" {
+	if ask.Tasks.StartedBy != "" {
 		bounded(ctx, func(ctx context.Context) { o.Tasks, o.TasksErr = api.Tasks(ctx, target, ask.Tasks) })
 	}
 	return o

@@ -13,7 +13,7 @@ type Ask struct {
 	Deployments   bool      // the service deployments,
 	DeploymentARN string    // this one, or when empty
 	Since         time.Time // those created since
-	Tasks         string    // the tasks started by this deployment; empty for none
+	Tasks         TaskQuery // the tasks of our deployment
 }
 
 // Observation is what was seen. A part that was not asked for is nil.
@@ -40,7 +40,8 @@ type Options struct {
 	// succeeds nor fails. Default 15 minutes.
 	Timeout time.Duration
 	// PollEvery replaces the pace that AWS's request limits ask for (2–3 s in
-	// the first minute, then 5 s), for a double on the same machine.
+	// the first minute and after each surprise, then 4–5 s), for a double on
+	// the same machine.
 	PollEvery time.Duration
 	// Jitter gives numbers in [0,1) that keep many followers apart; default
 	// math/rand/v2.
@@ -53,7 +54,7 @@ const (
 	// contradiction is taken for the truth.
 	settle = 20 * time.Second
 	// hurry is the pause before a look that the last one gave reason for.
-	hurry = 500 * time.Millisecond
+	hurry = 100 * time.Millisecond
 	// clocks is how far apart ECS stamps a deployment in a service's list and
 	// its service deployment.
 	clocks = time.Second
@@ -85,7 +86,11 @@ type Follower struct {
 	trouble   bool            // something hints at stopped tasks: look at them
 	ending    *Result         // certain, but its tasks have not been looked at
 	endLooks  int
-	lastCount [3]int
+	lastCount taskCount
+	stirred   time.Time       // when something last happened that asks for a closer look
+	launched  bool            // the service's log says that tasks were started, once more
+	launches  int             // how often it did
+	alive     map[string]bool // ARNs of our tasks that have not been seen to end
 }
 
 // NewFollower follows what Apply began, from now on.
@@ -98,7 +103,7 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 	}
 	return &Follower{
 		begun: begun, essential: essential, opt: opt, start: now,
-		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{},
+		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
 	}
 }
@@ -124,6 +129,9 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 		f.absorbDeployments(o, emit)
 		f.absorbTasks(o, emit)
 		f.tell(emit)
+	}
+	if slices.ContainsFunc(events, surprising) {
+		f.stirred = now
 	}
 	result := f.end(now, o)
 	if result != nil {
@@ -250,44 +258,4 @@ func (f *Follower) held(now time.Time, name string, d time.Duration) bool {
 		f.since[name] = now
 	}
 	return now.Sub(f.since[name]) >= d
-}
-
-// pace is the time to the next look: AWS refills 20 DescribeServices a second
-// for the whole account.
-func (f *Follower) pace(now time.Time) time.Duration {
-	if f.opt.PollEvery > 0 {
-		return f.opt.PollEvery
-	}
-	jitter := time.Duration(f.opt.Jitter() * float64(time.Second))
-	if now.Sub(f.start) < time.Minute {
-		return 2*time.Second + jitter
-	}
-	return 4500*time.Millisecond + jitter
-}
-
-// quiet reports whether the service shows no reason to look any closer.
-func (f *Follower) quiet() bool {
-	ours, listed := f.ours()
-	primary, _ := f.service.Primary()
-	return listed && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS" && ours.Failed == 0 && f.failures.total == 0
-}
-
-// ask chooses the next look: the service always, the rest when it may tell
-// something new, and now and then for what the service does not show.
-func (f *Follower) ask() Ask {
-	var a Ask
-	if !f.noReads && (f.deployed == nil || !f.quiet() || f.looks%3 == 0) {
-		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
-		if f.deployed != nil {
-			a.DeploymentARN = f.deployed.ARN
-		}
-	}
-	ours, _ := f.ours()
-	counts := [3]int{ours.Pending, ours.Running, ours.Failed}
-	changed := counts != f.lastCount
-	f.lastCount = counts
-	if !f.noTasks && (f.trouble || changed || f.ending != nil || f.looks%5 == 0 && !ours.whole()) {
-		a.Tasks = f.begun.ID
-	}
-	return a
 }

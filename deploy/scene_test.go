@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -75,10 +76,15 @@ func (s *scene) show(ask Ask) (o Observation) {
 			}
 		}
 	}
-	if ask.Tasks != "" {
+	if q := ask.Tasks; q.StartedBy != "" {
 		s.looks["tasks"]++
 		if o.TasksErr = s.fail["tasks"]; o.TasksErr == nil {
-			o.Tasks = append([]Task{}, s.tasks...)
+			o.Tasks = []Task{}
+			for _, t := range s.tasks {
+				if slices.Contains(q.Known, t.ARN) || q.Listed && t.DesiredStatus != "STOPPED" || q.Stopped && t.DesiredStatus == "STOPPED" {
+					o.Tasks = append(o.Tasks, t)
+				}
+			}
 		}
 	}
 	return o

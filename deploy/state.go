@@ -24,9 +24,8 @@ type Reader interface {
 	// ServiceDeployments reads the one with this ARN or, when arn is empty,
 	// those created at since or later, oldest first.
 	ServiceDeployments(ctx context.Context, t Target, arn string, since time.Time) ([]ServiceDeployment, error)
-	// Tasks reads the tasks that the deployment with this id started, those
-	// that stopped within the last hour or so included.
-	Tasks(ctx context.Context, t Target, startedBy string) ([]Task, error)
+	// Tasks reads the tasks that a query asks for, in no order.
+	Tasks(ctx context.Context, t Target, q TaskQuery) ([]Task, error)
 }
 
 // Writer changes ECS. Each call sends one request and never repeats it:
@@ -41,10 +40,20 @@ type Writer interface {
 	Update(ctx context.Context, t Target, taskDefinition string, force bool) (Service, error)
 }
 
-// API is both.
+// API is all of it.
 type API interface {
 	Reader
 	Writer
+	LogReader
+}
+
+// TaskQuery chooses tasks of one deployment. Listing costs a call for each of
+// the two lists, and describing one for every 100 tasks.
+type TaskQuery struct {
+	StartedBy string   // the deployment's id; empty asks for nothing
+	Known     []string // ARNs to describe, whatever the lists say
+	Listed    bool     // those that are to run, by the service's list,
+	Stopped   bool     // and those that stopped within the last hour or so
 }
 
 // Service is a service as DescribeServices shows it.
@@ -119,16 +128,31 @@ type Task struct {
 	Health        string // HEALTHY, UNHEALTHY, UNKNOWN
 	StopCode      string
 	StoppedReason string
+	Definition    string // ARN
 	Created       time.Time
 	PullStarted   time.Time
 	PullStopped   time.Time
 	Started       time.Time
-	Stopped       time.Time
+	Ended         time.Time // the containers have: what they leave is known
+	Stopped       time.Time // the task is cleared away, too
 	Containers    []Container
 }
 
 // ID is the last part of the task's ARN.
 func (t Task) ID() string { return afterSlash(t.ARN) }
+
+// over reports whether the task has ended, though it may not be cleared away.
+func (t Task) over() bool {
+	return t.LastStatus == "STOPPED" || t.LastStatus == "DEPROVISIONING" || !t.Stopped.IsZero() || !t.Ended.IsZero()
+}
+
+// end is when it did, by ECS's clock.
+func (t Task) end() time.Time {
+	if !t.Ended.IsZero() {
+		return t.Ended
+	}
+	return t.Stopped
+}
 
 // Container is one container of a task.
 type Container struct {
@@ -136,6 +160,8 @@ type Container struct {
 	Exit   *int // nil while it runs or if it never started
 	Reason string
 	Health string
+	// Runtime is its id on the host, empty if it never started.
+	Runtime string
 }
 
 // ShortName is what people call an ARN: "web:7" for a task definition,

@@ -91,7 +91,7 @@ func TestReads(t *testing.T) {
 		if n := d.Counts()["DescribeServiceRevisions"]; n != 1 {
 			t.Errorf("%d DescribeServiceRevisions: a revision never changes", n)
 		}
-		tasks, err := c.Tasks(ctx, web, ours.ID)
+		tasks, err := c.Tasks(ctx, web, deploy.TaskQuery{StartedBy: ours.ID, Listed: true, Stopped: true})
 		dead := slices.IndexFunc(tasks, func(t deploy.Task) bool { return t.LastStatus == "STOPPED" })
 		if err != nil || dead < 0 {
 			t.Fatalf("tasks %+v, %v", tasks, err)
@@ -99,7 +99,7 @@ func TestReads(t *testing.T) {
 		if x := tasks[dead]; x.StartedBy != ours.ID || x.StopCode != "EssentialContainerExited" || *x.Containers[0].Exit != 3 || x.Stopped.IsZero() || x.Started.IsZero() || len(x.ID()) != 32 {
 			t.Errorf("dead task %+v", x)
 		}
-		if all, err := c.Tasks(ctx, web, "ecs-svc/none"); err != nil || len(all) != 0 || all == nil {
+		if all, err := c.Tasks(ctx, web, deploy.TaskQuery{StartedBy: "ecs-svc/none", Listed: true, Stopped: true}); err != nil || len(all) != 0 || all == nil {
 			t.Errorf("tasks of nobody: %#v, %v", all, err)
 		}
 	})
@@ -121,7 +121,7 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		primary, _ := s.Primary()
-		if tasks, err := c.Tasks(t.Context(), web, primary.ID); err != nil || len(tasks) != 120 {
+		if tasks, err := c.Tasks(t.Context(), web, deploy.TaskQuery{StartedBy: primary.ID, Listed: true}); err != nil || len(tasks) != 120 {
 			t.Errorf("%d tasks, %v", len(tasks), err)
 		}
 		idle := deploy.Target{Service: "idle"}

@@ -79,14 +79,16 @@ func taskOf(t types.Task) deploy.Task {
 		Health:        string(t.HealthStatus),
 		StopCode:      string(t.StopCode),
 		StoppedReason: aws.ToString(t.StoppedReason),
+		Definition:    aws.ToString(t.TaskDefinitionArn),
 		Created:       aws.ToTime(t.CreatedAt),
 		PullStarted:   aws.ToTime(t.PullStartedAt),
 		PullStopped:   aws.ToTime(t.PullStoppedAt),
 		Started:       aws.ToTime(t.StartedAt),
+		Ended:         aws.ToTime(t.ExecutionStoppedAt),
 		Stopped:       aws.ToTime(t.StoppedAt),
 	}
 	for _, c := range t.Containers {
-		x := deploy.Container{Name: aws.ToString(c.Name), Reason: aws.ToString(c.Reason), Health: string(c.HealthStatus)}
+		x := deploy.Container{Name: aws.ToString(c.Name), Reason: aws.ToString(c.Reason), Health: string(c.HealthStatus), Runtime: aws.ToString(c.RuntimeId)}
 		if c.ExitCode != nil {
 			x.Exit = aws.Int(int(*c.ExitCode))
 		}

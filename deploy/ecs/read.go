@@ -103,9 +103,16 @@ func (c *Client) definitions(ctx context.Context, deployments []types.ServiceDep
 
 // Tasks implements deploy.Reader. ListTasks takes startedBy only alone, so
 // the service's tasks are listed and filtered here.
-func (c *Client) Tasks(ctx context.Context, t deploy.Target, startedBy string) ([]deploy.Task, error) {
-	var arns []string
-	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+func (c *Client) Tasks(ctx context.Context, t deploy.Target, q deploy.TaskQuery) ([]deploy.Task, error) {
+	arns := slices.Clone(q.Known)
+	lists := []types.DesiredStatus{}
+	if q.Listed {
+		lists = append(lists, types.DesiredStatusRunning)
+	}
+	if q.Stopped {
+		lists = append(lists, types.DesiredStatusStopped)
+	}
+	for _, status := range lists {
 		in := &ecs.ListTasksInput{Cluster: cluster(t), ServiceName: aws.String(deploy.ShortName(t.Service)), DesiredStatus: status}
 		pages := ecs.NewListTasksPaginator(c.api, in)
 		for pages.HasMorePages() {
@@ -116,6 +123,11 @@ func (c *Client) Tasks(ctx context.Context, t deploy.Target, startedBy string) (
 			arns = append(arns, page.TaskArns...)
 		}
 	}
+	slices.Sort(arns)
+	return c.describeTasks(ctx, t, slices.Compact(arns), q.StartedBy)
+}
+
+func (c *Client) describeTasks(ctx context.Context, t deploy.Target, arns []string, startedBy string) ([]deploy.Task, error) {
 	found := []deploy.Task{}
 	for chunk := range slices.Chunk(arns, tasksPerCall) {
 		out, err := c.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: cluster(t), Tasks: chunk})

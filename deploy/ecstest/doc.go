@@ -8,6 +8,9 @@
 // served over a socket. What the double does by itself depends on nothing but
 // the calls and their times: a seed replays to the letter.
 //
+// Beside ECS it answers CloudWatch Logs' GetLogEvents, at the same endpoint,
+// with what its tasks printed through the awslogs driver.
+//
 // # Where its behaviour comes from
 //
 // Shapes, enum values, errors of each operation, limits of each parameter,

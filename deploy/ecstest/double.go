@@ -42,6 +42,7 @@ type Double struct {
 	counts   map[string]int
 	fault    func(op string, n int) Fault
 	limits   map[string]*bucket // by operation
+	logs     map[logStream][]logLine
 }
 
 // New makes a Double. The default cluster "default" exists from the start.
@@ -68,6 +69,7 @@ func New(o Options) *Double {
 		changed:  make(chan struct{}),
 		counts:   map[string]int{},
 		limits:   buckets(o.Limits),
+		logs:     map[logStream][]logLine{},
 	}
 	d.do(func() { d.world.clusters["default"] = &cluster{name: "default", status: "ACTIVE"} })
 	return d

@@ -41,8 +41,12 @@ func ServerError(status int) Fault {
 
 // Deny is IAM's refusal of an operation.
 func Deny(op string) Fault {
+	service := "ecs"
+	if op == "GetLogEvents" {
+		service = "logs"
+	}
 	return Fault{Status: http.StatusBadRequest, Type: "AccessDeniedException", Text: fmt.Sprintf(
-		"User: arn:aws:sts::123456789012:assumed-role/deploy/session is not authorized to perform: ecs:%s because no identity-based policy allows the ecs:%[1]s action", op)}
+		"User: arn:aws:sts::123456789012:assumed-role/deploy/session is not authorized to perform: %s:%s because no identity-based policy allows the %[1]s:%[2]s action", service, op)}
 }
 
 // Fault sets what decides about each call's fault: op is the operation's

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -58,6 +59,16 @@ func sdk(transport http.RoundTripper) *ecs.Client {
 	})
 }
 
+// logs is CloudWatch Logs' client on the same double.
+func (b *bench) logs() *cloudwatchlogs.Client {
+	return cloudwatchlogs.New(cloudwatchlogs.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://logs.test"),
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "SECRET", ""),
+		HTTPClient:  &http.Client{Transport: b.wire},
+		Retryer:     aws.NopRetryer{},
+	})
+}
+
 // definition is RegisterTaskDefinition's input for a one-container service.
 func definition(image string, extra string) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{
@@ -96,8 +107,13 @@ func (b *bench) must(err error) {
 // register adds a revision of family web.
 func (b *bench) register(image, extra string) string {
 	b.Helper()
+	return b.registerRaw(definition(image, extra))
+}
+
+func (b *bench) registerRaw(body []byte) string {
+	b.Helper()
 	in := &ecs.RegisterTaskDefinitionInput{}
-	b.must(json.Unmarshal(definition(image, extra), in))
+	b.must(json.Unmarshal(body, in))
 	out, err := b.client.RegisterTaskDefinition(b.Context(), in)
 	b.must(err)
 	return *out.TaskDefinition.TaskDefinitionArn
@@ -107,8 +123,13 @@ func (b *bench) register(image, extra string) string {
 // the id of the deployment.
 func (b *bench) deploy(image, extra string) string {
 	b.Helper()
+	return b.deployRaw(definition(image, extra))
+}
+
+func (b *bench) deployRaw(body []byte) string {
+	b.Helper()
 	out, err := b.client.UpdateService(b.Context(), &ecs.UpdateServiceInput{
-		Service: aws.String("web"), TaskDefinition: aws.String(b.register(image, extra)),
+		Service: aws.String("web"), TaskDefinition: aws.String(b.registerRaw(body)),
 	})
 	b.must(err)
 	return *out.Service.Deployments[0].Id

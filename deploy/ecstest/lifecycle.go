@@ -74,6 +74,9 @@ func (d *Double) observe(id string, e TaskEvent) {
 		t.address = e.Address
 	case Health:
 		d.judge(t, e)
+	case Printed:
+		d.print(t, e)
+		return
 	case Exited:
 		d.containerExited(t, e)
 	case FailedToStart:

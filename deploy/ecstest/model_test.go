@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
@@ -32,6 +34,7 @@ func outputs() map[string]any {
 		"DescribeServiceDeployments": ecs.DescribeServiceDeploymentsOutput{},
 		"DescribeServiceRevisions":   ecs.DescribeServiceRevisionsOutput{},
 		"StopServiceDeployment":      ecs.StopServiceDeploymentOutput{},
+		"GetLogEvents":               cloudwatchlogs.GetLogEventsOutput{},
 	}
 }
 
@@ -100,7 +103,7 @@ func fitsError(v any) error {
 		&types.ClientException{}, &types.ServerException{}, &types.InvalidParameterException{}, &types.AccessDeniedException{},
 		&types.ClusterNotFoundException{}, &types.ClusterContainsServicesException{}, &types.ClusterContainsTasksException{},
 		&types.ServiceNotFoundException{}, &types.ServiceNotActiveException{}, &types.ServiceDeploymentNotFoundException{},
-		&types.UnsupportedFeatureException{}, &types.ConflictException{},
+		&types.UnsupportedFeatureException{}, &types.ConflictException{}, &logtypes.ResourceNotFoundException{},
 	} {
 		if reflect.TypeOf(e).Elem().Name() == kind {
 			return nil

@@ -64,6 +64,9 @@ func (d *Double) prepare(def *definition, cluster string) (*task, TaskSpec, erro
 		if k.MemoryMiB > 0 {
 			shown.memory = strconv.Itoa(k.MemoryMiB)
 		}
+		if l := c.LogConfiguration; l != nil {
+			shown.logDriver, shown.logGroup, shown.logPrefix = l.LogDriver, l.Options["awslogs-group"], l.Options["awslogs-stream-prefix"]
+		}
 		t.containers = append(t.containers, shown)
 	}
 	return t, spec, nil

@@ -36,7 +36,9 @@ func TestEveryOperation(t *testing.T) {
 			}
 		}
 		slices.Sort(ops)
-		if got, want := slices.Compact(ops), slices.Sorted(maps.Keys(outputs())); !slices.Equal(got, want) {
+		want := slices.Sorted(maps.Keys(outputs()))
+		want = slices.DeleteFunc(want, func(op string) bool { return op == "GetLogEvents" }) // of another service: TestLogEvents
+		if got := slices.Compact(ops); !slices.Equal(got, want) {
 			t.Errorf("operations that answered\n%v, want\n%v", got, want)
 		}
 	})

@@ -61,6 +61,7 @@ func (p *player) play() {
 		p.running[c.Name] = true
 		p.report(Started{Container: c.Name, PID: 1000 + i})
 	}
+	p.print()
 	p.schedule()
 	for len(p.running) > 0 {
 		select {
@@ -158,6 +159,18 @@ func (p *player) why() string { return orString(p.Why, "Health checks failed") }
 
 func (p *player) address() string {
 	return orString(p.Address, "unix:/run/"+p.spec.ID+".sock")
+}
+
+// print writes the story's lines from the container that the story is about.
+func (p *player) print() {
+	for _, c := range p.spec.Containers {
+		if c.Essential {
+			for _, line := range p.Prints {
+				p.report(Printed{Container: c.Name, Line: line})
+			}
+			return
+		}
+	}
 }
 
 // crash ends the first essential container by itself.

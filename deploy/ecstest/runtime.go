@@ -139,6 +139,11 @@ type Exited struct {
 	Reason    string
 }
 
+// Printed: a container wrote a line. A runtime that keeps the output by
+// itself need not report it; what is reported goes where the container's
+// awslogs configuration says, and CloudWatch Logs' GetLogEvents shows it.
+type Printed struct{ Container, Line string }
+
 // FailedToStart: the task will not come up. Reason begins with ECS's word:
 // "CannotPullContainerError: …", "CannotStartContainerError: …",
 // "ResourceInitializationError: …". Container names the culprit, where there
@@ -154,4 +159,5 @@ func (Started) taskEvent()       {}
 func (Listening) taskEvent()     {}
 func (Health) taskEvent()        {}
 func (Exited) taskEvent()        {}
+func (Printed) taskEvent()       {}
 func (FailedToStart) taskEvent() {}

@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// target is the X-Amz-Target prefix of ECS's API version.
-const target = "AmazonEC2ContainerServiceV20141113."
+// The X-Amz-Target prefixes of ECS's API version and of CloudWatch Logs'.
+const (
+	target     = "AmazonEC2ContainerServiceV20141113."
+	logsTarget = "Logs_20140328."
+)
 
 // object is a JSON object on its way out or kept as it came in.
 type object = map[string]any
@@ -60,6 +63,7 @@ func operations() map[string]operation {
 		"ListTasks": listTasks, "DescribeTasks": describeTasks, "StopTask": stopTask, "RunTask": runTask,
 		"ListServiceDeployments": listServiceDeployments, "DescribeServiceDeployments": describeServiceDeployments,
 		"DescribeServiceRevisions": describeServiceRevisions, "StopServiceDeployment": stopServiceDeployment,
+		"GetLogEvents": getLogEvents,
 	}
 }
 
@@ -69,10 +73,7 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the caller is gone
 	}
-	op, known := strings.CutPrefix(r.Header.Get("X-Amz-Target"), target)
-	if r.Method != http.MethodPost || !known {
-		op = ""
-	}
+	op := operationOf(r)
 	f, index := d.received(op, body)
 	if f.Delay > 0 {
 		wait := time.NewTimer(f.Delay)
@@ -91,6 +92,19 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	d.respond(w, index, out, err)
+}
+
+// operationOf is the operation that a request names, or empty.
+func operationOf(r *http.Request) string {
+	header := r.Header.Get("X-Amz-Target")
+	op, logs := strings.CutPrefix(header, logsTarget)
+	if !logs {
+		op = strings.TrimPrefix(header, target)
+	}
+	if r.Method != http.MethodPost || op == header || logs != (op == "GetLogEvents") {
+		return ""
+	}
+	return op
 }
 
 // received records a call and asks what is to go wrong with it.
@@ -119,13 +133,18 @@ func (d *Double) answer(op string, body []byte, f Fault) (out object, err error)
 	case !json.Valid(body):
 		return nil, refuse("SerializationException", "The request body is not JSON.")
 	}
-	if strings.HasPrefix(op, "Describe") || strings.HasPrefix(op, "List") {
+	if isRead(op) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return run(d, call{body: body, view: d.asOf(f.Lag)})
 	}
 	d.do(func() { out, err = run(d, call{body: body, view: d.world}) })
 	return out, err
+}
+
+// isRead tells the operations that change nothing.
+func isRead(op string) bool {
+	return strings.HasPrefix(op, "Describe") || strings.HasPrefix(op, "List") || strings.HasPrefix(op, "Get")
 }
 
 func (d *Double) respond(w http.ResponseWriter, index int, out object, err error) {

@@ -17,6 +17,7 @@ type Story struct {
 	NeverReady bool          // checks never pass
 	Unready    time.Duration // from the start until checks fail again; 0: never
 	Why        string        // reason of a failing target check
+	Prints     []string      // what the first essential container writes right after its start
 	Crash      bool          // the first essential container ends by itself …
 	After      time.Duration // … this long after the start
 	Code       int           // … with this exit code

@@ -42,6 +42,7 @@ type container struct {
 	health                         string
 	essential, checked             bool // checked: it has a health check of its own
 	cpu, memory                    string
+	logDriver, logGroup, logPrefix string
 }
 
 func (t *task) container(name string) *container {

@@ -47,7 +47,8 @@ type containerDefinition struct {
 		StartPeriod *int     `json:"startPeriod"`
 	} `json:"healthCheck"`
 	LogConfiguration *struct {
-		LogDriver string `json:"logDriver"`
+		LogDriver string            `json:"logDriver"`
+		Options   map[string]string `json:"options"`
 	} `json:"logConfiguration"`
 }
 

@@ -19,6 +19,7 @@ type Timing struct {
 	Backoff        time.Duration // first wait before replacing tasks that repeatedly do not start; doubles
 	BackoffMax     time.Duration
 	Retention      time.Duration // how long stopped tasks are shown
+	LogLag         time.Duration // from a line that is printed until CloudWatch Logs shows it
 }
 
 // FargateTiming returns what one sees of Fargate with a load balancer's
@@ -30,7 +31,7 @@ func FargateTiming() Timing {
 		Schedule: time.Second, Provisioning: 10 * time.Second, Activating: 2 * time.Second,
 		Settle: 40 * time.Second, Draining: 300 * time.Second, Deprovisioning: 10 * time.Second,
 		StopTimeout: 30 * time.Second, Backoff: 15 * time.Second, BackoffMax: 27 * time.Minute,
-		Retention: time.Hour,
+		Retention: time.Hour, LogLag: 4 * time.Second,
 	}
 }
 

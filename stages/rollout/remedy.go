@@ -13,6 +13,9 @@ func Remedy(cause string, logs []string) string {
 		return hint
 	}
 	text := cause + "\n" + strings.Join(logs, "\n")
+	if hint := permissionHint(cause); hint != "" {
+		return hint
+	}
 	for _, r := range remedies {
 		if r.sign.MatchString(text) {
 			return r.hint
@@ -29,10 +32,40 @@ var remedies = []struct {
 	{regexp.MustCompile(`CannotPull.*(403|denied|no basic auth|authoriz)`), "give the task's execution role the ECR pull permissions (AmazonECSTaskExecutionRolePolicy)"},
 	{regexp.MustCompile(`CannotPull.*(timeout|deadline)`), "give the tasks a way to the registry: a public IP, a NAT gateway or VPC endpoints"},
 	{regexp.MustCompile(`exec format error|another platform`), "build the image for the platform that the task definition's runtimePlatform names"},
+	{regexp.MustCompile(`log group does not exist`), "create the log group that awslogs-group names, or set awslogs-create-group to true"},
+	{regexp.MustCompile(`ResourceInitializationError.*(timeout|deadline|connection)`), "give the tasks a way to AWS's endpoints: a public IP, a NAT gateway or VPC endpoints"},
 	{regexp.MustCompile(`ResourceInitializationError.*(secret|ssm|parameter)`), "check that the secret exists and that the execution role may read it"},
 	{regexp.MustCompile(`OutOfMemory|out of memory`), "give the task more memory, or the JVM a smaller share of it (-XX:MaxRAMPercentage in image.jvm)"},
 	{regexp.MustCompile(`UnsupportedClassVersionError`), "run the jar on a JDK as new as the one that compiled it (image.base)"},
 	{regexp.MustCompile(`health check|unhealthy`), "compare the health check's path, port and start period with the application's start"},
+}
+
+// The words of AWS's services for a permission that a role lacks, and for a
+// secret or parameter that is not there.
+var (
+	lacking = regexp.MustCompile(`assumed-role/([\w+=,.@-]+)/\S* is not authorized to perform: ([\w:]+)(?: on resource: (\S+))?`)
+	absent  = []*regexp.Regexp{
+		regexp.MustCompile(`fetch secret (arn:\S+?):? from secrets manager.*(?:ResourceNotFoundException|can't find)`),
+		regexp.MustCompile(`invalid ssm parameters: (\S+)`),
+	}
+)
+
+// permissionHint names the very permission, or the very secret, that a cause
+// speaks of; else it is empty.
+func permissionHint(cause string) string {
+	if m := lacking.FindStringSubmatch(cause); m != nil {
+		resource := strings.TrimRight(m[3], ".,;")
+		if resource == "" || resource == "*" {
+			return fmt.Sprintf("allow %s to role %s", m[2], m[1])
+		}
+		return fmt.Sprintf("allow %s on %s to role %s", m[2], resource, m[1])
+	}
+	for _, sign := range absent {
+		if m := sign.FindStringSubmatch(cause); m != nil {
+			return fmt.Sprintf("create %s, or correct it in the task definition's secrets", strings.TrimRight(m[1], ".,;"))
+		}
+	}
+	return ""
 }
 
 // missingClass is how a JVM says that a class is absent, and missingModule

@@ -43,6 +43,13 @@ func TestRemedy(t *testing.T) {
 		{"container app exited with code 1", []string{"java.lang.UnsupportedClassVersionError: App has been compiled by a more recent version"}, "image.base"},
 		{"the task is unhealthy: Task failed ELB health checks", nil, "start period"},
 		{"container app exited with code 1", []string{"boom"}, ""},
+		{"ResourceInitializationError: unable to retrieve secret from asm: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/ecsTaskExecutionRole/abc is not authorized to perform: secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf because no identity-based policy allows it",
+			nil, "allow secretsmanager:GetSecretValue on arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf to role ecsTaskExecutionRole"},
+		{"CannotPullECRContainerError: AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/exec/abc is not authorized to perform: ecr:GetAuthorizationToken on resource: *", nil, "allow ecr:GetAuthorizationToken to role exec"},
+		{"ResourceInitializationError: unable to retrieve secret from asm: failed to fetch secret arn:aws:secretsmanager:eu-west-1:111122223333:secret:db from secrets manager: ResourceNotFoundException: Secrets Manager can't find the specified secret.",
+			nil, "create arn:aws:secretsmanager:eu-west-1:111122223333:secret:db, or correct it in the task definition's secrets"},
+		{"ResourceInitializationError: unable to pull secrets: invalid ssm parameters: /prod/db", nil, "create /prod/db"},
+		{"ResourceInitializationError: failed to validate logger args: ResourceNotFoundException: The specified log group does not exist.", nil, "awslogs-create-group"},
 	} {
 		if got := Remedy(c.cause, c.logs); !strings.Contains(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", c.cause, got, c.want)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fastship/fastship/deploy"
@@ -53,8 +54,8 @@ type Deps struct {
 	// Jitter gives numbers in [0,1) that keep followers apart; default
 	// math/rand/v2.
 	Jitter func() float64
-	// Logs gives the last lines that a dead container printed; nil where
-	// nobody has them.
+	// Logs gives the last lines that a dead container printed. Default
+	// deploy.LastWords, by CloudWatch Logs.
 	Logs func(task, container string) []string
 	// Explain gives the remedy for a cause, in one imperative sentence, or
 	// the empty string. Default Remedy.
@@ -166,7 +167,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{Out: out}, err
 	}
 	out.Outcome, out.Cause = string(result.Outcome), result.Cause
-	return runner.Result[Out]{Out: out}, s.verdict(env, result)
+	return runner.Result[Out]{Out: out}, s.verdict(ctx, env, api, result)
 }
 
 // patiently is prepare after the build, which a passing fault of ECS must not
@@ -203,25 +204,40 @@ func (s *Step) apply(ctx context.Context, api deploy.API, plan deploy.Plan, emit
 
 // verdict is the error of an outcome, after the last words of the container
 // that shows the cause.
-func (s *Step) verdict(env runner.Env, r deploy.Result) error {
+func (s *Step) verdict(ctx context.Context, env runner.Env, api deploy.API, r deploy.Result) error {
 	if r.Outcome == deploy.Succeeded {
 		return nil
 	}
-	var logs []string
-	if f := r.Failure; f != nil && s.deps.Logs != nil {
-		logs = s.deps.Logs(f.Task, f.Container)
-	}
+	logs, where := s.lastWords(ctx, api, r.Failure)
 	for _, line := range logs[max(0, len(logs)-lastLines):] {
 		env.Emit(runner.Log{Stream: "stderr", Line: line})
 	}
-	if r.Detail != "" {
-		env.Emit(runner.Note{Text: r.Detail})
+	for _, text := range []string{where, r.Detail} {
+		if text != "" {
+			env.Emit(runner.Note{Text: text})
+		}
 	}
 	hint := s.deps.Explain(r.Cause, logs)
+	if r.Failure != nil && strings.Contains(r.Cause, "another platform") {
+		if definition, err := api.TaskDefinition(ctx, r.Failure.Definition); err == nil {
+			hint = fmt.Sprintf("build the image for %s, which %s runs on (runtimePlatform)", definition.Platform(), deploy.ShortName(definition.ARN))
+		}
+	}
 	if hint == "" {
 		hint = nextStep[r.Outcome]
 	}
 	return fault.New(classes[r.Outcome], hint, "the rollout %s: %s", r.Outcome.Words(), r.Cause)
+}
+
+// lastWords is the end of what the dead container printed, or where it is.
+func (s *Step) lastWords(ctx context.Context, api deploy.API, f *deploy.Failure) (lines []string, where string) {
+	switch {
+	case f == nil:
+		return nil, ""
+	case s.deps.Logs != nil:
+		return s.deps.Logs(f.Task, f.Container), ""
+	}
+	return deploy.LastWords(ctx, api, api, *f)
 }
 
 var classes = map[deploy.Outcome]fault.Class{
