@@ -20,6 +20,11 @@ var ErrCorrupt = errors.New("content does not match its digest")
 // read: S3's 403, a read-only file system. Writing again is of no use.
 var ErrReadOnly = errors.New("the cache may only be read")
 
+// ErrAway is returned, wrapped with its cause, by every request to a remote
+// store that is left alone for the rest of the run, because it was silent or
+// failed for too long. It comes at once.
+var ErrAway = errors.New("the remote cache is left alone in this run")
+
 // BlobInfo is what a store knows of a blob without reading it.
 type BlobInfo struct {
 	Digest   Digest

@@ -28,12 +28,13 @@ const maxSmall = 16 << 20
 
 // small reads an action's or a pointer's object. ErrNotFound when absent.
 func (s *Store) small(ctx context.Context, key string) ([]byte, minio.ObjectInfo, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.ready(ctx); err != nil {
 		return nil, minio.ObjectInfo{}, err
 	}
 	body, info, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
 	if err != nil {
-		if absent(err) {
+		gone, err := s.gone(ctx, key, err)
+		if gone {
 			return nil, info, cache.ErrNotFound
 		}
 		return nil, info, s.explain(ctx, err)

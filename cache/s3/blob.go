@@ -36,7 +36,7 @@ func (s *Store) blobKey(d cache.Digest) (string, error) {
 func (s *Store) Open(ctx context.Context, d cache.Digest, off, n int64) (io.ReadCloser, error) {
 	key, err := s.blobKey(d)
 	if err == nil {
-		err = ctx.Err()
+		err = s.ready(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -75,10 +75,12 @@ func (s *Store) Open(ctx context.Context, d cache.Digest, off, n int64) (io.Read
 			v.sum = sha256.New()
 		}
 		return v, nil
-	case absent(err):
-		return nil, fmt.Errorf("blob %s: %w", d, cache.ErrNotFound)
 	case status(err) == 416: // a range behind the end is empty, as in dir
 		return io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	gone, err := s.gone(ctx, key, err)
+	if gone {
+		return nil, fmt.Errorf("blob %s: %w", d, cache.ErrNotFound)
 	}
 	return nil, fmt.Errorf("open blob %s: %w", d, s.explain(ctx, err))
 }
@@ -143,14 +145,18 @@ func (s *Store) forget(d cache.Digest) {
 func (s *Store) stat(ctx context.Context, d cache.Digest) (minio.ObjectInfo, error) {
 	key, err := s.blobKey(d)
 	if err == nil {
-		err = ctx.Err()
+		err = s.ready(ctx)
 	}
 	if err != nil {
 		return minio.ObjectInfo{}, err
 	}
 	o, err := s.core.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
+	gone := err == nil && s.knownCorrupt(d, o.ETag)
+	if err != nil {
+		gone, err = s.gone(ctx, key, err)
+	}
 	switch {
-	case err != nil && absent(err), err == nil && s.knownCorrupt(d, o.ETag):
+	case gone:
 		return o, fmt.Errorf("blob %s: %w", d, cache.ErrNotFound)
 	case err != nil:
 		return o, fmt.Errorf("find blob %s: %w", d, s.explain(ctx, err))
@@ -273,7 +279,7 @@ func (s *Store) renewed(ctx context.Context, key string, d cache.Digest, size in
 		return true, nil
 	}
 	// A copy onto itself is legal only when it replaces something.
-	_, err = s.core.ComposeObject(ctx, minio.CopyDestOptions{
+	_, err = s.core.Client.CopyObject(ctx, minio.CopyDestOptions{
 		Bucket: s.bucket, Object: key, Encryption: s.sse, ReplaceMetadata: true,
 		UserMetadata: map[string]string{"renewed": s.now().UTC().Format(time.RFC3339)},
 	}, minio.CopySrcOptions{Bucket: s.bucket, Object: key, MatchETag: o.ETag})

@@ -25,30 +25,62 @@ func absent(err error) bool {
 // conflict is an unmet condition, or S3's ConditionalRequestConflict.
 func conflict(err error) bool { return status(err) == 412 || status(err) == 409 }
 
-// explain gives an error of the bucket its remedy. The codes are those of
+// gone tells whether an object is known to be absent. S3 answers 403 for an
+// absent one to a role that may list only below a prefix, as docs/cache.md's
+// may: then a listing of this one name decides. The error is what is wrong.
+func (s *Store) gone(ctx context.Context, key string, err error) (bool, error) {
+	if absent(err) {
+		return true, nil
+	}
+	if r := minio.ToErrorResponse(err); r.StatusCode != 403 || r.Code != "AccessDenied" || ctx.Err() != nil {
+		return false, err
+	}
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the client's goroutine
+	o, some := <-s.core.Client.ListObjects(limited, s.bucket, minio.ListObjectsOptions{Prefix: key, MaxKeys: 1, Recursive: true})
+	switch {
+	case some && o.Err != nil && minio.ToErrorResponse(o.Err).Code != "AccessDenied":
+		return false, o.Err // HEAD has no body to say so
+	case some && (o.Err != nil || o.Key == key), ctx.Err() != nil:
+		return false, err
+	}
+	return true, nil // at most a longer name
+}
+
+// explain gives an error of the bucket its remedy, and leaves a bucket alone
+// that no request can succeed in. The codes are those of
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
 func (s *Store) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := s.health.check(); err != nil {
+		return err
+	}
 	r := minio.ToErrorResponse(err)
+	if r.StatusCode == 301 || r.StatusCode == 400 && r.Region != "" && r.Region != s.region {
+		r.Code = "PermanentRedirect" // HEAD has no body to say so
+	}
 	switch r.Code {
 	case "NoSuchBucket":
-		return fault.New(fault.Missing, "make the bucket, or correct its name", "bucket %s does not exist: %w", s.bucket, err)
+		err = fault.New(fault.Missing, "make the bucket, or correct its name in cache.store", "bucket %s does not exist: %w", s.bucket, err)
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+		hint, is := "write the bucket's region in cache.store, as region=…", "not in region "+s.region
 		if r.Region != "" && r.Region != s.region {
-			return fault.New(fault.BadInput, "add region="+r.Region+" to the cache's address", "bucket %s is in region %s, not in %s: %w", s.bucket, r.Region, s.region, err)
+			hint, is = "write region="+r.Region+" in cache.store", "in region "+r.Region+", not in "+s.region
 		}
-		return fault.New(fault.BadInput, "set region in the cache's address to the bucket's", "bucket %s is not in region %s: %w", s.bucket, s.region, err)
+		err = fault.New(fault.BadInput, hint, "bucket %s is %s: %w", s.bucket, is, err)
 	case "RequestTimeTooSkewed":
-		return fault.New(fault.Missing, "set this machine's clock, for example by NTP", "this machine's clock is too far from that of S3: %w", err)
-	case "AccessDenied":
-		return fault.New(fault.Missing, "give the role s3:GetObject, s3:PutObject and s3:ListBucket on "+s.prefix+" as docs/cache.md shows", "bucket %s refuses access to %s: %w", s.bucket, s.prefix, err)
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken":
-		return fault.New(fault.Missing, "renew the AWS credentials, or check whose they are", "S3 does not accept the credentials: %w", err)
+		err = fault.New(fault.Missing, "set this machine's clock, for example by NTP", "this machine's clock is too far from that of S3: %w", err)
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidTokenId":
+		err = fault.New(fault.Missing, "renew the AWS credentials, or check whose they are", "S3 does not accept the credentials: %w", err)
+	case "AccessDenied": // of this request, perhaps not of others
+		return fault.New(fault.Missing, "give the role the actions on "+s.prefix+" that docs/cache.md lists", "bucket %s refuses access to %s: %w", s.bucket, s.prefix, err)
+	default:
+		if s.aws != nil {
+			return awsconf.Explain(*s.aws, err)
+		}
+		return err
 	}
-	if s.aws != nil {
-		return awsconf.Explain(*s.aws, err)
-	}
-	return err
+	return s.health.giveUp(err)
 }

@@ -37,7 +37,7 @@ func runSuite(t *testing.T, kind s3test.Kind) {
 	}
 	cachetest.Run(t, cachetest.Target{
 		Make: func(*testing.T) string {
-			return "s3://" + s3test.Bucket + "/" + rand.Text() + "?pathStyle=true&region=" + s3test.Region + "&endpoint=" + url.QueryEscape(endpoint)
+			return "s3://" + s3test.Bucket + "/" + rand.Text() + "?path-style=true&region=" + s3test.Region + "&endpoint=" + url.QueryEscape(endpoint)
 		},
 		Open: func(t *testing.T, address string) cachetest.Stores {
 			s := openAt(t, address, nil)
@@ -76,7 +76,7 @@ func openAt(t *testing.T, address string, transport http.RoundTripper) *Store {
 // fake is a store on gofakes3 behind a transport that a test bends.
 func fake(t *testing.T, c *s3test.Counter) *Store {
 	t.Helper()
-	return openAt(t, "s3://"+s3test.Bucket+"/p?pathStyle=true&region=us-east-1&endpoint="+url.QueryEscape(s3test.Start(t, s3test.Fake)), c)
+	return openAt(t, "s3://"+s3test.Bucket+"/p?path-style=true&region=us-east-1&endpoint="+url.QueryEscape(s3test.Start(t, s3test.Fake)), c)
 }
 
 func damage(t *testing.T, s *Store, key string) {
@@ -109,7 +109,7 @@ func TestLargeBlob(t *testing.T) {
 	}
 	for _, kind := range []s3test.Kind{s3test.MinIO, s3test.VersityGW} {
 		t.Run(string(kind), func(t *testing.T) {
-			s := openAt(t, "s3://"+s3test.Bucket+"/p?pathStyle=true&region=us-east-1&endpoint="+url.QueryEscape(s3test.Start(t, kind)), nil)
+			s := openAt(t, "s3://"+s3test.Bucket+"/p?path-style=true&region=us-east-1&endpoint="+url.QueryEscape(s3test.Start(t, kind)), nil)
 			b := make([]byte, maxSingle+5)
 			_, _ = rand.Read(b)
 			d := cache.Sum(b)
@@ -258,7 +258,7 @@ func TestAStalledBodyIsCut(t *testing.T) {
 }
 
 func TestRemedies(t *testing.T) {
-	for code, want := range map[string]string{"NoSuchBucket": "make the bucket", "RequestTimeTooSkewed": "clock", "AccessDenied": "s3:GetObject", "ExpiredToken": "renew", "PermanentRedirect": "region"} {
+	for code, want := range map[string]string{"NoSuchBucket": "make the bucket", "RequestTimeTooSkewed": "clock", "AccessDenied": "docs/cache.md", "ExpiredToken": "renew", "PermanentRedirect": "region"} {
 		s := fake(t, &s3test.Counter{Before: func(req *http.Request) (*http.Response, error) {
 			return answer(req, map[string]int{"NoSuchBucket": 404, "PermanentRedirect": 301}[code]|map[bool]int{true: 403}[code != "NoSuchBucket" && code != "PermanentRedirect"], code), nil
 		}})
@@ -270,14 +270,14 @@ func TestRemedies(t *testing.T) {
 }
 
 func TestParseURL(t *testing.T) {
-	got, err := ParseURL("s3://b/team/x/?region=eu-west-1&endpoint=http://127.0.0.1:9000&pathStyle=true&sse=aws:kms&kmsKey=k&profile=p")
-	want := Config{Bucket: "b", Prefix: "team/x", Region: "eu-west-1", Endpoint: "http://127.0.0.1:9000", PathStyle: true, SSE: "aws:kms", KMSKey: "k", Profile: "p"}
+	got, err := ParseURL("s3://bkt/team/x/?region=eu-west-1&endpoint=http://127.0.0.1:9000&path-style=true&sse=aws:kms&kms-key=k&profile=p")
+	want := Config{Bucket: "bkt", Prefix: "team/x", Region: "eu-west-1", Endpoint: "http://127.0.0.1:9000", PathStyle: true, SSE: "aws:kms", KMSKey: "k", Profile: "p"}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for address, hint := range map[string]string{
-		"s3://b?regoin=x": "did you mean region?", "s3://": "s3://BUCKET", "http://b": "s3://BUCKET", "s3://b?pathStyle=x": "pathStyle=true",
-		"s3://b?sse=x": "AES256", "s3://b?kmsKey=k": "sse=aws:kms", "s3://b?endpoint=x": "https://HOST", "s3://b?region=a&region=b": "once",
+		"s3://bkt?regoin=x": "did you mean region?", "s3://": "s3://BUCKET", "http://b": "s3://BUCKET", "s3://b": "3 to 63", "s3://bkt?sse=": "leave it out", "s3://bkt?path-style=x": "path-style=true",
+		"s3://bkt?sse=x": "AES256", "s3://bkt?kms-key=k": "sse=aws:kms", "s3://bkt?endpoint=x": "https://HOST", "s3://bkt?region=a&region=b": "once",
 	} {
 		if _, err := ParseURL(address); fault.ClassOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), hint) {
 			t.Errorf("%s: %v, hint %q; want %q", address, err, fault.HintOf(err), hint)

@@ -12,12 +12,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 // transport is what the client sends by: the SDK's, which knows proxies and
-// AWS_CA_BUNDLE, with a limit on silence.
-func (c Config) transport(cfg *aws.Config) http.RoundTripper {
+// AWS_CA_BUNDLE, with a limit on silence and on the time that is lost.
+func (c Config) transport(cfg *aws.Config) *patience {
 	base := c.Transport
 	if base == nil {
 		client := awshttp.NewBuildableClient()
@@ -32,58 +31,105 @@ func (c Config) transport(cfg *aws.Config) http.RoundTripper {
 		tr.DisableCompression = true // ranges and digests are of the stored bytes
 		base = tr
 	}
-	return &patience{base: base, limit: cmp.Or(c.RequestTimeout, defaultTimeout)}
+	return &patience{base: base, limit: cmp.Or(c.RequestTimeout, defaultTimeout), health: &health{budget: cmp.Or(c.Budget, defaultBudget)}}
 }
 
 // errStalled is a request that passed no byte either way for its limit.
 var errStalled = errors.New("no byte came or went")
 
-// patience cuts requests and answers that stand still.
+// patience cuts requests and answers that stand still, and sends none to a
+// bucket that is left alone.
 type patience struct {
-	base  http.RoundTripper
-	limit time.Duration
+	base   http.RoundTripper
+	limit  time.Duration
+	health *health
 }
 
 // RoundTrip implements http.RoundTripper.
 func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := p.health.check(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	watch := time.AfterFunc(p.limit, func() { cancel(fmt.Errorf("%w for %v", errStalled, p.limit)) })
-	end := sync.OnceFunc(func() { watch.Stop(); cancel(nil) })
-	moving := func() { watch.Reset(p.limit) }
+	e := &exchange{p: p, caller: req.Context(), ctx: ctx, start: time.Now(), limit: p.limit}
+	e.watch = time.AfterFunc(p.limit, func() { cancel(fmt.Errorf("%w for %v", errStalled, e.silence())) })
+	e.end = sync.OnceFunc(func() { e.watch.Stop(); cancel(nil) })
 	req = req.Clone(ctx)
 	if req.ContentLength == 0 {
 		req.Body = http.NoBody // an empty body of unknown length goes in chunks, which S3 refuses
 	}
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &watched{ReadCloser: req.Body, ctx: ctx, moving: moving, end: func() {}}
+		// What was read lies in the socket's buffer, perhaps for some time.
+		e.limit = 2 * p.limit
+		req.Body = &watched{ReadCloser: req.Body, exchange: e, sent: true}
 	}
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
-		err = stalled(ctx, err)
-		end()
+		err = e.failed(err)
+		e.end()
 		return nil, err
 	}
-	moving()
-	resp.Body = &watched{ReadCloser: resp.Body, ctx: ctx, moving: moving, end: end}
+	if retried(resp.StatusCode) {
+		p.health.failed(e.start, time.Now(), fmt.Errorf("S3 answers %s", resp.Status))
+	}
+	e.moving()
+	resp.Body = &watched{ReadCloser: resp.Body, exchange: e}
 	return resp, nil
 }
 
-// watched is a body whose progress is seen. The context is that of its one
-// request, which ends with it.
+// retried tells the answers after which the client tries again.
+func retried(status int) bool {
+	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
+}
+
+// exchange is one attempt at a request and its answer. The contexts are its
+// own and end with it.
+type exchange struct {
+	p           *patience
+	caller, ctx context.Context
+	start       time.Time
+	limit       time.Duration
+	watch       *time.Timer
+	end         func()
+}
+
+func (e *exchange) silence() time.Duration { return e.limit }
+
+func (e *exchange) moving() { e.watch.Reset(e.limit) }
+
+// failed counts what an attempt cost unless its caller ended it, and names
+// silence as such. Of an answer that was cut its last part is what was lost.
+func (e *exchange) failed(err error) error {
+	if e.caller.Err() != nil {
+		return err
+	}
+	if cause := context.Cause(e.ctx); errors.Is(cause, errStalled) {
+		err = cause
+	}
+	end := time.Now()
+	start := e.start
+	if earliest := end.Add(-e.limit); start.Before(earliest) {
+		start = earliest
+	}
+	e.p.health.failed(start, end, err)
+	return err
+}
+
+// watched is a body whose progress is seen.
 type watched struct {
 	io.ReadCloser
-	ctx         context.Context
-	moving, end func()
+	*exchange
+	sent bool // a request's: its errors are its source's
 }
 
 // Read implements io.Reader.
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
-	if n > 0 && err == nil {
+	if n > 0 {
 		w.moving()
 	}
-	if err != nil && err != io.EOF {
-		err = stalled(w.ctx, err)
+	if err != nil && err != io.EOF && !w.sent {
+		err = w.failed(err)
 	}
 	return n, err
 }
@@ -91,56 +137,8 @@ func (w *watched) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (w *watched) Close() error {
 	err := w.ReadCloser.Close()
-	w.end()
-	return err
-}
-
-func stalled(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
-		return cause
+	if !w.sent {
+		w.end()
 	}
 	return err
-}
-
-// provider hands the SDK's credentials to the client and asks again when they
-// are about to expire.
-type provider struct {
-	from aws.CredentialsProvider
-
-	mu      sync.Mutex
-	expires time.Time
-	have    bool
-}
-
-// renewBefore is how long before their end credentials are asked for again.
-const renewBefore = time.Minute
-
-// RetrieveWithCredContext implements credentials.Provider.
-func (p *provider) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
-	ctx := context.Background()
-	if cc != nil && cc.Context != nil {
-		ctx = cc.Context
-	}
-	got, err := p.from.Retrieve(ctx)
-	if err != nil {
-		return credentials.Value{}, fmt.Errorf("obtain AWS credentials: %w", err)
-	}
-	v := credentials.Value{AccessKeyID: got.AccessKeyID, SecretAccessKey: got.SecretAccessKey, SessionToken: got.SessionToken, SignerType: credentials.SignatureV4}
-	if got.CanExpire {
-		v.Expiration = got.Expires
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.expires, p.have = v.Expiration, true
-	return v, nil
-}
-
-// Retrieve implements credentials.Provider.
-func (p *provider) Retrieve() (credentials.Value, error) { return p.RetrieveWithCredContext(nil) }
-
-// IsExpired implements credentials.Provider.
-func (p *provider) IsExpired() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.have || !p.expires.IsZero() && time.Until(p.expires) < renewBefore
 }

@@ -35,10 +35,34 @@ type Options struct {
 // it returns is known to be usable. It writes nothing itself. What is absent
 // or expired comes back as fault.Missing with the remedy.
 func Load(ctx context.Context, opt Options) (aws.Config, error) {
+	cfg, err := Read(ctx, opt)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fault.New(fault.Missing, "set AWS_REGION, or region in AWS profile "+ProfileOf(cfg), "no AWS region is set")
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		if ctx.Err() != nil {
+			return aws.Config{}, context.Cause(ctx)
+		}
+		return aws.Config{}, NoCredentials(cfg, err)
+	}
+	return cfg, nil
+}
+
+// RenewBefore is how long before their end credentials are renewed: a request
+// that is signed just before may arrive after.
+const RenewBefore = time.Minute
+
+// Read reads the AWS configuration and asks nobody for credentials or a
+// region. What cannot be read is fault.Missing.
+func Read(ctx context.Context, opt Options) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(perAttempt)),
 		config.WithRetryer(newRetryer),
 		config.WithLogger(logging.Nop{}), // the default prints to stderr
+		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = RenewBefore }),
 	}
 	if opt.Region != "" {
 		load = append(load, config.WithRegion(opt.Region))
@@ -53,15 +77,6 @@ func Load(ctx context.Context, opt Options) (aws.Config, error) {
 	}
 	if err != nil {
 		return aws.Config{}, fault.New(fault.Missing, "correct the AWS configuration file or the variable named above", "read the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return aws.Config{}, fault.New(fault.Missing, "set AWS_REGION, or region in AWS profile "+ProfileOf(cfg), "no AWS region is set")
-	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		if ctx.Err() != nil {
-			return aws.Config{}, context.Cause(ctx)
-		}
-		return aws.Config{}, noCredentials(cfg, err)
 	}
 	return cfg, nil
 }

@@ -29,7 +29,7 @@ func Explain(cfg aws.Config, err error) error {
 	case isAPI && slices.Contains(unknownCodes, api.ErrorCode()):
 		return fault.New(fault.Missing, "check "+whose(cfg)+" and the account they belong to", "AWS does not accept %s: %w", whose(cfg), err)
 	case strings.Contains(err.Error(), "get identity: get credentials"):
-		return noCredentials(cfg, err)
+		return NoCredentials(cfg, err)
 	}
 	return err
 }
@@ -54,8 +54,9 @@ func saysExpired(err error) bool {
 	}, func(s string) bool { return strings.Contains(text, s) })
 }
 
-// noCredentials explains why the chain gave none.
-func noCredentials(cfg aws.Config, err error) error {
+// NoCredentials explains why the chain gave none, as fault.Missing with the
+// remedy.
+func NoCredentials(cfg aws.Config, err error) error {
 	if saysExpired(err) {
 		return fault.New(fault.Missing, renewal(cfg), "%s have expired: %w", whose(cfg), err)
 	}

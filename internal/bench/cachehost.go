@@ -124,7 +124,7 @@ func (c *cacheHost) shell(ctx context.Context, script string) (usage, error) {
 
 // step runs one step of ours against minio, or what stands in front of it.
 func (c *cacheHost) step(ctx context.Context, address string, args ...string) (usage, stepResult, error) {
-	store := "s3://" + minioBucket + "/cache?pathStyle=true&region=us-east-1&endpoint=" + url.QueryEscape("http://"+address)
+	store := "s3://" + minioBucket + "/cache?path-style=true&region=us-east-1&endpoint=" + url.QueryEscape("http://"+address)
 	env := []string{storeVariable + "=" + store, "AWS_ACCESS_KEY_ID=" + minioUser, "AWS_SECRET_ACCESS_KEY=" + minioSecret}
 	u, err := command(ctx, c.dir, env, c.program, append([]string{stepVerb}, args...)...)
 	if err != nil {
