@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +20,7 @@ import (
 )
 
 // skipVersion changes whenever a kept job must not be taken any more.
-const skipVersion = "1"
+const skipVersion = "2"
 
 // identity names a job by all that it reads, as far as that is known before
 // Maven runs. Values are digests: no secret can be read out of them.
@@ -62,12 +60,16 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 		id.reason = err.Error()
 		return id
 	}
+	if reason := floating(texts.extensions); reason != "" {
+		id.reason = reason
+		return id
+	}
 	id.files = inputs(in.Files, s.config.Inputs, texts.poms)
-	jdk, err := jdkIdentity(j.choice.JDK)
+	jdk, err := j.choice.JDK.Identity()
 	if err == nil {
-		var maven string
-		maven, err = j.launcherIdentity()
-		names := append(slices.Clone(s.config.Environment), alwaysRead()...)
+		var maven cache.Digest
+		maven, err = j.launcher.Identity()
+		names := slices.Concat(s.config.Environment, alwaysRead(), environmentIn(texts.poms+texts.dotMvn), texts.variables)
 		id.parts = cache.NewKey("maven-job", skipVersion).
 			Add("source", string(digest(id.files))).
 			Add("poms", string(j.tree.Digest)).
@@ -76,12 +78,14 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 			Add("profiles", s.config.Profiles).
 			Add("arguments", string(j.args.Digest())).
 			Add(".mvn", string(cache.Sum([]byte(texts.dotMvn)))).
-			Add("JDK", jdk).
-			Add("Maven", maven).
+			Add("JDK", j.choice.JDK.Version+" "+string(jdk)).
+			Add("Maven", j.launcher.Version+" "+string(maven)).
 			Add("system", runtime.GOOS+"/"+runtime.GOARCH).
-			Add("settings", string(cache.Sum([]byte(texts.settings)))).
-			Add("toolchains", string(cache.Sum([]byte(texts.toolchains))))
-		id.parts = append(id.parts, environment(j.host, append(names, environmentIn(texts.poms+texts.dotMvn+texts.settings)...))...)
+			Add("settings", texts.settings).
+			Add("toolchains", string(cache.Sum([]byte(texts.toolchains)))).
+			Add("user's Maven files", string(cache.Sum([]byte(texts.own)))).
+			Add("files that profiles ask for", j.present(askedIn(texts.poms)))
+		id.parts = append(id.parts, environment(j.host, names)...)
 	}
 	if err != nil {
 		return identity{reason: err.Error()}
@@ -127,7 +131,12 @@ func digest(files []File) cache.Digest {
 }
 
 // jobTexts are the files around the source that shape a job.
-type jobTexts struct{ poms, dotMvn, settings, toolchains string }
+type jobTexts struct {
+	poms, dotMvn, extensions, toolchains string
+	own                                  string         // of the user and the host, apart from settings
+	settings                             []cache.Digest // the user's, the global ones
+	variables                            []string       // that the settings name
+}
 
 func (j *job) texts() (jobTexts, error) {
 	var t jobTexts
@@ -145,26 +154,97 @@ func (j *job) texts() (jobTexts, error) {
 			t.poms += string(text)
 		}
 	}
+	root := mvn.MultiModuleRoot(j.dir)
 	var err error
-	if t.dotMvn, err = folderText(filepath.Join(mvn.MultiModuleRoot(j.dir), ".mvn")); err != nil {
+	if t.dotMvn, err = folderText(filepath.Join(root, ".mvn")); err != nil {
 		return t, err
 	}
-	users, _ := j.args.Option("-s", "--settings")
-	global, _ := j.args.Option("-gs", "--global-settings")
-	for _, path := range []string{cmp.Or(users, j.settingsPath()), global} {
-		text, err := withoutSecrets(absolute(j.dir, path))
-		if path != global && j.said.text != "" { // they came in a variable: there is no file yet
-			text, err = strip(path, []byte(j.said.text))
-		}
+	if t.extensions, err = readOptional(filepath.Join(root, ".mvn", "extensions.xml")); err != nil {
+		return t, err
+	}
+	chains, _ := j.args.Option("-t", "--toolchains")
+	if t.toolchains, err = readOptional(absolute(j.dir, cmp.Or(chains, filepath.Join(j.host.Home, ".m2", "toolchains.xml")))); err != nil {
+		return t, err
+	}
+	for _, path := range ownFiles(j.host) {
+		text, err := readOptional(path)
 		if err != nil {
 			return t, err
 		}
-		t.settings += text + "\x00"
+		t.own += text + "\x00"
 	}
-	chains, _ := j.args.Option("-t", "--toolchains")
-	text, err := readOptional(absolute(j.dir, cmp.Or(chains, filepath.Join(j.host.Home, ".m2", "toolchains.xml"))))
-	t.toolchains = string(text)
-	return t, err
+	return t, j.settingsTexts(&t)
+}
+
+// settingsTexts reads what the settings say. The file that a Maven still to be
+// downloaded brings is part of it.
+func (j *job) settingsTexts(t *jobTexts) error {
+	if j.said.err != nil {
+		return j.said.err
+	}
+	global, _ := j.args.Option("-gs", "--global-settings")
+	settings, err := mvn.ReadSettings(j.host, cmp.Or(absolute(j.dir, global), j.launcher.Settings()))
+	if err != nil {
+		return err
+	}
+	for _, s := range []mvn.Settings{j.said.user, settings} {
+		t.settings = append(t.settings, s.Digest())
+		t.variables = append(t.variables, s.Variables()...)
+	}
+	return nil
+}
+
+// ownFiles are read by mvn's script and, in a user's folder, by Maven 4
+// (https://maven.apache.org/configure.html).
+func ownFiles(h mvn.Host) []string {
+	own := filepath.Join(h.Home, ".m2")
+	files := []string{filepath.Join(own, "maven-user.properties"), filepath.Join(own, "maven-system.properties"), filepath.Join(own, "extensions.xml")}
+	if h.Getenv("MAVEN_SKIP_RC") == "" {
+		files = append(files, "/usr/local/etc/mavenrc", "/etc/mavenrc", filepath.Join(h.Home, ".mavenrc"))
+	}
+	return files
+}
+
+var (
+	versionElement = regexp.MustCompile(`<version>\s*([^<]*?)\s*</version>`)
+	floatingMark   = regexp.MustCompile(`SNAPSHOT|LATEST|RELEASE|[\[(,]`)
+)
+
+// floating says which core extension has no fixed version. Maven resolves them
+// before the spy is there to see.
+func floating(extensions string) string {
+	for _, m := range versionElement.FindAllStringSubmatch(extensions, -1) {
+		if floatingMark.MatchString(m[1]) {
+			return ".mvn/extensions.xml has the version " + m[1]
+		}
+	}
+	return ""
+}
+
+var activation = regexp.MustCompile(`<(?:exists|missing)>\s*([^<]*?)\s*</(?:exists|missing)>`)
+
+// askedIn names the files whose presence switches profiles on or off.
+func askedIn(poms string) []string {
+	var all []string
+	for _, m := range activation.FindAllStringSubmatch(poms, -1) {
+		all = append(all, m[1])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// present tells which of the files outside the source are there. Those of the
+// source count as its files do.
+func (j *job) present(files []string) []string {
+	home := strings.NewReplacer("${user.home}", j.host.Home, "${env.HOME}", j.host.Getenv("HOME"))
+	var all []string
+	for _, f := range files {
+		if path := home.Replace(f); filepath.IsAbs(path) {
+			_, err := os.Stat(path)
+			all = append(all, fmt.Sprintf("%s %v", f, err == nil))
+		}
+	}
+	return all
 }
 
 func absolute(dir, path string) string {
@@ -174,15 +254,12 @@ func absolute(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-func readOptional(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
+func readOptional(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return "", nil
 	}
-	return text, err
+	return string(text), err
 }
 
 // folderText is the content of all files in a folder, each after its path; an
@@ -202,86 +279,4 @@ func folderText(dir string) (string, error) {
 		return err
 	})
 	return b.String(), err
-}
-
-// withoutSecrets is what a settings.xml says apart from its servers, which
-// hold credentials alone, and the proxies' passwords.
-func withoutSecrets(path string) (string, error) {
-	text, err := readOptional(path)
-	if err != nil {
-		return "", fmt.Errorf("read Maven's settings: %w", err)
-	}
-	return strip(path, text)
-}
-
-func strip(path string, text []byte) (string, error) {
-	var b strings.Builder
-	in := xml.NewDecoder(bytes.NewReader(text))
-	for {
-		token, err := in.Token()
-		if errors.Is(err, io.EOF) {
-			return b.String(), nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("read Maven's settings %s: %w", path, err)
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if t.Name.Local == "servers" || t.Name.Local == "password" {
-				if err := in.Skip(); err != nil {
-					return "", fmt.Errorf("read Maven's settings %s: %w", path, err)
-				}
-				continue
-			}
-			fmt.Fprintf(&b, "<%s>", t.Name.Local)
-		case xml.EndElement:
-			b.WriteString("</>")
-		case xml.CharData:
-			b.WriteString(strings.TrimSpace(string(t)))
-		}
-	}
-}
-
-// jdkIdentity is a JDK's version with the digest of its own release file,
-// which names vendor and build. The folder it lies in does not count.
-func jdkIdentity(j mvn.JDK) (string, error) {
-	text, err := readOptional(filepath.Join(j.Home, "release"))
-	return j.Version + " " + string(cache.Sum(text)), err
-}
-
-// launcherIdentity is Maven's version with the digest of what its folder says
-// of it: its jars by name and size, its script and its settings.
-func (j *job) launcherIdentity() (string, error) {
-	l := j.launcher
-	if l.Path == "" {
-		return l.Version, nil // the distribution that fastship pins
-	}
-	script, err := filepath.EvalSymlinks(l.Path)
-	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(script)
-	if err != nil {
-		return "", err
-	}
-	parts := cache.NewKey("maven", "1").Add("script", string(cache.Sum(text)))
-	if !l.Wrapper {
-		home := filepath.Dir(filepath.Dir(script))
-		settings, err := withoutSecrets(filepath.Join(home, "conf", "settings.xml"))
-		if err != nil {
-			return "", err
-		}
-		parts = parts.Add("settings", settings)
-		for _, pattern := range []string{"lib/*.jar", "lib/ext/*.jar", "lib/ext/*/*.jar"} {
-			jars, _ := filepath.Glob(filepath.Join(home, pattern)) // the pattern is well-formed
-			for _, jar := range jars {
-				info, err := os.Stat(jar)
-				if err != nil {
-					return "", err
-				}
-				parts = parts.Add(filepath.Base(jar), info.Size())
-			}
-		}
-	}
-	return l.Version + " " + string(parts.Key()), nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
@@ -55,17 +56,14 @@ func (j *job) repository() string {
 }
 
 // changedLocally names an artifact that is on this host, but is not the one
-// that the kept job took: another size, or installed over it since. What is
-// not here would be downloaded, and a released artifact never changes.
+// that the kept job took: installed over it since, or edited. What is not here
+// would be downloaded, and a released artifact never changes.
 func (j *job) changedLocally(n needs) string {
 	root := j.repository()
 	for _, f := range n.Files {
 		path := filepath.Join(root, f.Path)
-		info, err := os.Stat(path)
-		if err != nil {
-			continue
-		}
-		if info.Size() != f.Size || !downloaded(path) {
+		_, err := os.Lstat(path)
+		if err == nil && !j.book.Is(path, cache.Descriptor{Digest: f.Digest, Size: f.Size}) {
 			return f.Path
 		}
 	}

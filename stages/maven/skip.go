@@ -2,31 +2,39 @@ package maven
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // needs is the first level of the look-up: what a job with a certain identity
 // turned out to read beyond it.
 type needs struct {
 	Environment []string      `json:"environment"` // named by poms out of the repository
+	Asked       []string      `json:"asked"`       // files that switch those poms' profiles
 	Commit      bool          `json:"commit"`      // a plug-in or extension reads git
 	Resolved    cache.Digest  `json:"resolved"`    // of the artifacts' coordinates
 	Files       []resolvedJar `json:"files"`       // checked where they are on this host
 }
 
-// resolvedJar is an artifact in Maven's repository.
+// resolvedJar is an artifact in Maven's repository: a jar, a pom or another
+// file.
 type resolvedJar struct {
-	Path string `json:"path"` // below the repository
-	Size int64  `json:"size"` // bytes
+	Path   string       `json:"path"` // below the repository
+	Size   int64        `json:"size"` // bytes
+	Digest cache.Digest `json:"digest"`
 }
 
 // madeJob is the second level: what the job made. Blobs are those of Files, in
@@ -45,7 +53,7 @@ type keptFile struct {
 // second is the key of what the job made.
 func (n needs) second(id identity, j *job, in In) cache.Key {
 	parts := cache.NewKey("maven-made", skipVersion).Add("job", string(id.key)).Add("resolved", string(n.Resolved))
-	parts = append(parts, environment(j.host, n.Environment)...)
+	parts = append(parts.Add("asked", j.present(n.Asked)), environment(j.host, n.Environment)...)
 	if n.Commit {
 		parts = parts.Add("commit", []any{in.Commit, in.Branch, in.Dirty})
 	}
@@ -168,7 +176,7 @@ func (j *job) needs(a *attempt) (needs, string) {
 		return needs{}, err.Error()
 	}
 	n := needs{Commit: readsGit(a, texts)}
-	var ids []string
+	var ids, files []string
 	for _, r := range a.report.Resolved {
 		base := filepath.Base(r.File)
 		if strings.HasPrefix(base, "maven-metadata") {
@@ -183,26 +191,46 @@ func (j *job) needs(a *attempt) (needs, string) {
 		if !downloaded(r.File) {
 			return n, r.ID + " was installed on this host, not downloaded"
 		}
-		ids = append(ids, r.ID)
 		rel, ok := repositoryPath(r)
-		info, err := os.Stat(r.File)
-		if !ok || err != nil {
+		if !ok {
 			return n, r.ID + " has no place in Maven's repository"
 		}
-		n.Files = append(n.Files, resolvedJar{rel, info.Size()})
-		if strings.HasSuffix(base, ".pom") {
-			text, err := os.ReadFile(r.File)
-			if err != nil {
-				return n, err.Error()
-			}
-			n.Environment = append(n.Environment, environmentIn(string(text))...)
-		}
+		ids, files = append(ids, r.ID), append(files, r.File)
+		n.Files = append(n.Files, resolvedJar{Path: rel})
 	}
 	slices.Sort(ids)
+	n.Resolved = cache.Sum([]byte(strings.Join(ids, "\n")))
+	if err := n.read(files, j.book); err != nil {
+		return n, err.Error()
+	}
+	return n, ""
+}
+
+// read fills in what the files hold: their digests, and what poms depend on.
+func (n *needs) read(files []string, book *stamp.Book) error {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range files {
+		group.Go(func() error {
+			d, err := book.Digest(file)
+			n.Files[i].Size, n.Files[i].Digest = d.Size, d.Digest
+			return err
+		})
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file, ".pom") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		n.Environment = append(n.Environment, environmentIn(string(text))...)
+		n.Asked = append(n.Asked, askedIn(string(text))...)
+	}
 	slices.Sort(n.Environment)
 	n.Environment = slices.Compact(n.Environment)
-	n.Resolved = cache.Sum([]byte(strings.Join(ids, "\n")))
-	return n, ""
+	return group.Wait()
 }
 
 func inReactor(projects []*mvn.Project, file string) bool {

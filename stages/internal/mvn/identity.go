@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
@@ -115,6 +116,33 @@ func (j JDK) Identity() (cache.Digest, error) {
 func (s Settings) Digest() cache.Digest {
 	key := cache.NewKey("maven-settings", "1").Add("text", s.said)
 	return cache.Digest("sha256:" + string(key.Key()))
+}
+
+var variableName = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
+
+// Variables names the environment variables that the settings refer to outside
+// of credentials, as ${env.X} or as a profile's activation, sorted.
+func (s Settings) Variables() []string {
+	var names []string
+	for _, m := range variableName.FindAllStringSubmatch(s.said, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Settings is the path of the settings.xml that an installed Maven brings for
+// all its users, there or not. Empty for one that is downloaded, whose file is
+// part of the distribution.
+func (l Launcher) Settings() string {
+	if l.Path == "" || l.Wrapper || l.Provided {
+		return ""
+	}
+	script, err := filepath.EvalSymlinks(l.Path)
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(filepath.Dir(script)), "conf", "settings.xml")
 }
 
 var (

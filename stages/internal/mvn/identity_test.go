@@ -3,6 +3,7 @@ package mvn
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +121,47 @@ func BenchmarkIdentity(b *testing.B) {
 		}
 		if _, err := choice.JDK.Identity(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A credential's variable is renewed all the time and says nothing on what is
+// built.
+func TestSettingsVariables(t *testing.T) {
+	s, err := ParseSettings(Host{}, "settings.xml", []byte(`<settings><!-- ${env.COMMENT} -->
+		<mirrors><mirror><id>m</id><url>https://${env.MIRROR}/</url></mirror></mirrors>
+		<servers><server><id>m</id><username>${env.USER_M}</username><password>${env.TOKEN}</password></server></servers>
+		<profiles><profile><id>p</id><activation><property><name>env.CI</name></property></activation>
+		<properties><db.password>${env.DB}</db.password><a>${env.A} ${env.MIRROR}</a></properties></profile></profiles></settings>`))
+	if got := s.Variables(); err != nil || !slices.Equal(got, []string{"A", "CI", "MIRROR"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestLauncherSettings(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"bin", "link"} {
+		if err := os.MkdirAll(filepath.Join(home, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(home, "bin", "mvn"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../bin/mvn", filepath.Join(home, "link", "mvn")); err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(real, "conf", "settings.xml")
+	if got := (Launcher{Path: filepath.Join(home, "link", "mvn")}).Settings(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, l := range []Launcher{{}, {Path: home, Wrapper: true}, {Path: home, Provided: true}, {Path: filepath.Join(home, "gone")}} {
+		if got := l.Settings(); got != "" {
+			t.Errorf("%+v: %q", l, got)
 		}
 	}
 }
