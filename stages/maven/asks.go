@@ -109,6 +109,9 @@ func (s *Step) refit(ctx context.Context, env runner.Env, j *job, a *attempt) (r
 		release()
 		return nil, err
 	}
+	if handed := j.handed(); len(handed) > 0 && !slices.Contains(j.arguments, handed[0]) {
+		j.arguments = slices.Concat(handed, j.arguments)
+	}
 	j.arguments = j.understood(j.arguments)
 	anew := "Maven was started anew on " + j.jdkText()
 	if j.launcher.Path != before.Path {

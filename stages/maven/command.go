@@ -14,6 +14,7 @@ func (s *Step) arguments(j *job) []string {
 	if j.settings != "" {
 		args = append(args, "-s", j.settings)
 	}
+	args = append(args, j.handed()...)
 	if len(s.config.Profiles) > 0 {
 		args = append(args, "-P", strings.Join(s.config.Profiles, ","))
 	}
@@ -21,6 +22,15 @@ func (s *Step) arguments(j *job) []string {
 		args = append(args, "-pl", j.module.Dir, "-am")
 	}
 	return slices.Concat(args, s.config.Args, s.config.Goals)
+}
+
+// handed are the arguments that give a Maven that fastship brings the global
+// settings of the one that is installed.
+func (j *job) handed() []string {
+	if file := j.globalArgument(); file != "" && j.named(globalOption) == "" {
+		return []string{"-gs", file}
+	}
+	return nil
 }
 
 // noProgress is new in Maven 3.6.1 (MNG-6605).

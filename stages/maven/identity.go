@@ -2,7 +2,6 @@ package maven
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 			Add("JDK", j.choice.JDK.Version+" "+string(jdk)).
 			Add("Maven", j.launcher.Version+" "+string(maven)).
 			Add("system", runtime.GOOS+"/"+runtime.GOARCH).
-			Add("settings", texts.settings).
+			Add("settings", string(texts.settings)).
 			Add("toolchains", string(cache.Sum([]byte(texts.toolchains)))).
 			Add("user's Maven files", string(cache.Sum([]byte(texts.own)))).
 			Add("files that profiles ask for", j.present(askedIn(texts.poms)))
@@ -133,9 +132,9 @@ func digest(files []File) cache.Digest {
 // jobTexts are the files around the source that shape a job.
 type jobTexts struct {
 	poms, dotMvn, extensions, toolchains string
-	own                                  string         // of the user and the host, apart from settings
-	settings                             []cache.Digest // the user's, the global ones
-	variables                            []string       // that the settings name
+	own                                  string // of the user and the host, apart from settings
+	settings                             cache.Digest
+	variables                            []string // that the settings name
 }
 
 func (j *job) texts() (jobTexts, error) {
@@ -162,9 +161,12 @@ func (j *job) texts() (jobTexts, error) {
 	if t.extensions, err = readOptional(filepath.Join(root, ".mvn", "extensions.xml")); err != nil {
 		return t, err
 	}
-	chains, _ := j.args.Option("-t", "--toolchains")
-	if t.toolchains, err = readOptional(absolute(j.dir, cmp.Or(chains, filepath.Join(j.host.Home, ".m2", "toolchains.xml")))); err != nil {
-		return t, err
+	for _, path := range j.host.Toolchains {
+		text, err := readOptional(path)
+		if err != nil {
+			return t, err
+		}
+		t.toolchains += text + "\x00"
 	}
 	for _, path := range ownFiles(j.host) {
 		text, err := readOptional(path)
@@ -176,22 +178,10 @@ func (j *job) texts() (jobTexts, error) {
 	return t, j.settingsTexts(&t)
 }
 
-// settingsTexts reads what the settings say. The file that a Maven still to be
-// downloaded brings is part of it.
+// settingsTexts is what the settings say, all files merged.
 func (j *job) settingsTexts(t *jobTexts) error {
-	if j.said.err != nil {
-		return j.said.err
-	}
-	global, _ := j.args.Option("-gs", "--global-settings")
-	settings, err := mvn.ReadSettings(j.host, cmp.Or(absolute(j.dir, global), j.launcher.Settings()))
-	if err != nil {
-		return err
-	}
-	for _, s := range []mvn.Settings{j.said.user, settings} {
-		t.settings = append(t.settings, s.Digest())
-		t.variables = append(t.variables, s.Variables()...)
-	}
-	return nil
+	t.settings, t.variables = j.said.user.Digest(), j.said.user.Variables()
+	return j.said.err
 }
 
 // ownFiles are read by mvn's script and, in a user's folder, by Maven 4

@@ -61,13 +61,12 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if j.settings, err = settingsFile(dir, s.config.Settings); err != nil {
 		return nil, err
 	}
-	root := mvn.MultiModuleRoot(dir)
-	j.args = mvn.ReadArgs(j.host, root, s.config.Args)
-	if err := s.readSettings(j); err != nil {
-		return nil, err
-	}
+	j.args = mvn.ReadArgs(j.host, mvn.MultiModuleRoot(dir), s.config.Args)
 	s.remember(ctx, j)
 	if err := s.chooseMaven(j); err != nil {
+		return nil, err
+	}
+	if err := s.readSettings(j); err != nil {
 		return nil, err
 	}
 	s.wants(j)
@@ -88,7 +87,7 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 // profiles are those named in the configuration and in Maven's arguments.
 func (s *Step) profiles(j *job) []string {
 	named := slices.Clone(s.config.Profiles)
-	if list, ok := j.args.Option("-P", "--activate-profiles"); ok {
+	for _, list := range j.args.Options("-P", "--activate-profiles") {
 		named = append(named, strings.Split(list, ",")...)
 	}
 	return named

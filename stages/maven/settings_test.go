@@ -36,8 +36,9 @@ exit ${CODE:-1}
 }
 
 func TestSettingsFromAVariable(t *testing.T) {
+	place := t.TempDir()
+	s, secrets := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: "env:CI_SETTINGS"}, "CI_SETTINGS="+secretSettings, "XDG_RUNTIME_DIR="+place)
 	t.Setenv("TMPDIR", t.TempDir())
-	s, secrets := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: "env:CI_SETTINGS"}, "CI_SETTINGS="+secretSettings)
 	if err := s.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -45,13 +46,15 @@ func TestSettingsFromAVariable(t *testing.T) {
 	if err != nil || !strings.Contains(p.Lines[0], "-s env:CI_SETTINGS") {
 		t.Errorf("plan %q, %v", p.Lines, err)
 	}
-	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) != 0 {
-		t.Errorf("Check and Plan wrote %v", left)
+	for _, dir := range []string{place, os.Getenv("TMPDIR")} {
+		if left, _ := os.ReadDir(dir); len(left) != 0 {
+			t.Errorf("Check and Plan wrote %v", left)
+		}
 	}
 	r := runStep(t, t.Context(), s)
 	out := r.output()
 	file, _, _ := strings.Cut(strings.TrimPrefix(out, "file "), "\n")
-	if !strings.HasPrefix(out, "file "+os.Getenv("TMPDIR")) || !strings.Contains(out, "modes 600\nmodes 700\n"+secretSettings) {
+	if !strings.HasPrefix(out, "file "+place) || !strings.Contains(out, "modes 600\nmodes 700\n"+secretSettings) {
 		t.Errorf("Maven saw\n%s", out)
 	}
 	if strings.Contains(out, "CI_SETTINGS=") {
@@ -83,6 +86,89 @@ func TestSettingsInTheArgumentsAreRead(t *testing.T) {
 		if err := s.Check(t.Context()); err != nil || !slices.Contains(*secrets, "s3cret") {
 			t.Errorf("%q: secrets %q, %v", args, *secrets, err)
 		}
+	}
+}
+
+func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
+	place := t.TempDir()
+	left := filepath.Join(place, "fastship-settings-1", "settings.xml")
+	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte(secretSettings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: "env:CI_SETTINGS"}, "CI_SETTINGS="+secretSettings, "XDG_RUNTIME_DIR="+place)
+	_ = runStep(t, t.Context(), s) // the script builds nothing
+	if found, err := os.ReadDir(place); err != nil || len(found) != 0 {
+		t.Errorf("left %v, %v", found, err)
+	}
+}
+
+func TestSettingsFilesThatMavenIsToldOf(t *testing.T) {
+	dir := files(t, "pom.xml", "<project/>", "a.xml", secretSettings, "b.xml", secretSettings,
+		"global.xml", `<settings><servers><server><id>g</id><password>gl0bal</password></server></servers></settings>`)
+	check := func(c Config, environ ...string) ([]string, error) {
+		c.Dir = dir
+		s, secrets := talking(t, c, environ...)
+		return *secrets, s.Check(t.Context())
+	}
+	_, err := check(Config{Settings: "a.xml", Args: []string{"-s", "b.xml"}})
+	mustFail(t, err, fault.BadInput, "maven.settings is a.xml, and -s in maven.args or MAVEN_ARGS names b.xml", "drop one of them")
+	_, err = check(Config{Settings: "a.xml"}, "MAVEN_ARGS=--settings=b.xml")
+	mustFail(t, err, fault.BadInput, "MAVEN_ARGS names b.xml")
+	for option, args := range map[string][]string{"-s": {"-s", "none.xml"}, "-gs": {"--global-settings", "none.xml"}, "-t": {"-tnone.xml"}} {
+		_, err = check(Config{Args: args})
+		mustFail(t, err, fault.BadInput, "Maven is told to read "+dir+"/none.xml, which is no file", "correct "+option)
+	}
+	s, secrets := talking(t, Config{Dir: dir, Args: []string{"-gs", "global.xml", "-Dgpg.passphrase=arg-1"}}, "MVNW_PASSWORD=wrapped-1")
+	if err := s.Check(t.Context()); err != nil || !slices.Contains(*secrets, "gl0bal") || !slices.Contains(*secrets, "arg-1") || !slices.Contains(*secrets, "wrapped-1") {
+		t.Errorf("secrets %q, %v", *secrets, err)
+	}
+}
+
+func TestABroughtMavenTakesTheInstalledOnesSettings(t *testing.T) {
+	const global = `<settings><mirrors><mirror><id>corp</id><mirrorOf>central</mirrorOf><url>https://repo.corp/maven</url></mirror></mirrors></settings>`
+	c := Config{Dir: files(t, "pom.xml", "<project/>"), Version: "3.8.1"}
+	s := bare(t, c)
+	bin := strings.TrimPrefix(s.deps.Environ[0], "PATH=")
+	conf := filepath.Join(filepath.Dir(bin), "conf", "settings.xml")
+	plan := func() string {
+		p, err := s.Plan(t.Context(), In{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Lines[0]
+	}
+	if err := os.MkdirAll(filepath.Dir(conf), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for text, told := range map[string]bool{"": false, `<settings><mirrors><mirror><id>b</id><blocked>true</blocked></mirror></mirrors></settings>`: false, global: true} {
+		if text != "" {
+			if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := plan(); strings.Contains(got, " -gs "+conf+" ") != told {
+			t.Errorf("with %q: %s", text, got)
+		}
+		if err := os.RemoveAll(conf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(conf, []byte(global), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	j, err := s.prepare(t.Context(), c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url, _ := j.said.user.Central(); url != "https://repo.corp/maven" {
+		t.Errorf("Maven is to come from %s", url)
+	}
+	s.config.Version = ""
+	if got := plan(); strings.Contains(got, "-gs") {
+		t.Errorf("the installed one is told of its own: %s", got)
 	}
 }
 

@@ -1,8 +1,10 @@
 package mvn
 
 import (
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
@@ -13,7 +15,8 @@ const extClassPath = "maven.ext.class.path"
 // Args is everything that reaches Maven besides the goals: the arguments of
 // the command line, of MAVEN_ARGS and of .mvn/maven.config, and the JVM's.
 type Args struct {
-	user   []string // user properties and options, the strongest last
+	config []string // .mvn/maven.config's
+	user   []string // MAVEN_ARGS' and the command line's, which win over config's
 	system []string // the JVM's options, the strongest last
 }
 
@@ -21,7 +24,7 @@ type Args struct {
 // reads .mvn under root, the folder that Maven calls the multi-module one.
 func ReadArgs(h Host, root string, commandLine []string) Args {
 	var a Args
-	a.user = append(a.user, fileArgs(filepath.Join(root, ".mvn", "maven.config"))...)
+	a.config = append(a.config, fileArgs(filepath.Join(root, ".mvn", "maven.config"))...)
 	a.user = append(a.user, strings.Fields(h.Getenv("MAVEN_ARGS"))...)
 	a.user = append(a.user, commandLine...)
 	a.system = append(a.system, strings.Fields(h.Getenv("JAVA_TOOL_OPTIONS"))...)
@@ -50,7 +53,7 @@ func fileArgs(path string) []string {
 // Property is the value of -Dname, as Maven's user and system properties have
 // it: the last one wins, and a user property wins over the JVM's.
 func (a Args) Property(name string) (string, bool) {
-	if v, ok := property(a.user, name); ok {
+	if v, ok := property(a.all(), name); ok {
 		return v, true
 	}
 	return property(a.system, name)
@@ -58,7 +61,7 @@ func (a Args) Property(name string) (string, bool) {
 
 // Digest names all of it, for cache keys.
 func (a Args) Digest() cache.Digest {
-	return cache.Digest("sha256:" + string(cache.NewKey("maven-args", "1").Add("user", a.user).Add("system", a.system).Key()))
+	return cache.Digest("sha256:" + string(cache.NewKey("maven-args", "1").Add("user", a.all()).Add("system", a.system).Key()))
 }
 
 // Extensions is the user's own maven.ext.class.path, or empty.
@@ -74,42 +77,79 @@ func (a Args) Flag(name string) bool {
 	return ok && v != "false"
 }
 
-// Option returns the last value of an option, in any of its spellings, such
-// as "-P" and "--activate-profiles".
+// all are the user's arguments in the order in which properties win: the last.
+func (a Args) all() []string { return slices.Concat(a.config, a.user) }
+
+// Option returns the value of an option, in any of its spellings, such as "-P"
+// and "--activate-profiles". Of several the first counts, as in Maven's parser,
+// and the command line's before .mvn/maven.config's.
 func (a Args) Option(names ...string) (string, bool) {
-	value, found := "", false
-	for i, arg := range a.user {
+	if v, ok := a.Given(names...); ok {
+		return v, true
+	}
+	return first(options(a.config, names))
+}
+
+// Given is Option without what .mvn/maven.config says.
+func (a Args) Given(names ...string) (string, bool) { return first(options(a.user, names)) }
+
+// Options are all values of an option that may be repeated.
+func (a Args) Options(names ...string) []string {
+	return append(options(a.user, names), options(a.config, names)...)
+}
+
+func first(values []string) (string, bool) {
+	if len(values) == 0 {
+		return "", false
+	}
+	return values[0], true
+}
+
+func options(args, names []string) (values []string) {
+	for i, arg := range args {
 		for _, name := range names {
-			if arg == name && i+1 < len(a.user) {
-				value, found = a.user[i+1], true
+			if arg == name && i+1 < len(args) {
+				values = append(values, args[i+1])
 			} else if v, ok := strings.CutPrefix(arg, name+"="); ok {
-				value, found = v, true
-			} else if v, ok := strings.CutPrefix(arg, name); ok && len(name) == 2 {
-				value, found = v, true // -Pci
+				values = append(values, v)
+			} else if v, ok := strings.CutPrefix(arg, name); ok && len(name) == 2 && v != "" {
+				values = append(values, v) // -Pci
 			}
+		}
+	}
+	return values
+}
+
+func property(args []string, name string) (string, bool) {
+	value, found := "", false
+	for n, v := range properties(args) {
+		if n == name {
+			value, found = v, true
 		}
 	}
 	return value, found
 }
 
-func property(args []string, name string) (string, bool) {
-	value, found := "", false
-	for i, arg := range args {
-		if (arg == "-D" || arg == "--define") && i+1 < len(args) {
-			arg = args[i+1]
-		} else if rest, ok := strings.CutPrefix(arg, "--define="); ok {
-			arg = rest
-		} else if rest, ok := strings.CutPrefix(arg, "-D"); ok {
-			arg = rest
-		} else {
-			continue
-		}
-		if n, v, ok := strings.Cut(arg, "="); n == name {
-			value, found = v, true
+// properties yields what -D and --define set, in order.
+func properties(args []string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i, arg := range args {
+			if (arg == "-D" || arg == "--define") && i+1 < len(args) {
+				arg = args[i+1]
+			} else if rest, ok := strings.CutPrefix(arg, "--define="); ok {
+				arg = rest
+			} else if rest, ok := strings.CutPrefix(arg, "-D"); ok {
+				arg = rest
+			} else {
+				continue
+			}
+			n, v, ok := strings.Cut(arg, "=")
 			if !ok {
-				value = "true"
+				v = "true"
+			}
+			if !yield(n, v) {
+				return
 			}
 		}
 	}
-	return value, found
 }

@@ -2,6 +2,7 @@ package mvn
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -35,6 +36,35 @@ func TestArgsFindProperties(t *testing.T) {
 	}
 	if a.Digest() == ReadArgs(h, root, nil).Digest() {
 		t.Error("the digest does not see the command line")
+	}
+}
+
+// TestTheFirstOptionWins is how Maven 3.8, 3.9 and 4 were seen to choose among
+// several -s; properties go the other way.
+func TestTheFirstOptionWins(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, ".mvn", "maven.config"), "-s\nconfig.xml\n-Pconfig\n-Dp=config", 0o644)
+	line := []string{"-s", "one.xml", "--settings=two.xml", "-P", "a,b", "-Pc", "-Dp=1", "-Dp=2"}
+	for name, c := range map[string]struct {
+		environ []string
+		line    []string
+		want    string
+		given   bool
+		p       string
+	}{
+		"command line": {nil, line, "one.xml", true, "2"},
+		"MAVEN_ARGS":   {[]string{"MAVEN_ARGS=-s args.xml -Dp=0"}, line, "args.xml", true, "2"},
+		"maven.config": {nil, nil, "config.xml", false, "config"},
+	} {
+		a := ReadArgs(Host{Environ: c.environ}, root, c.line)
+		got, _ := a.Option("-s", "--settings")
+		_, given := a.Given("-s", "--settings")
+		if p, _ := a.Property("p"); got != c.want || given != c.given || p != c.p {
+			t.Errorf("%s: -s %s, given %v, p=%s", name, got, given, p)
+		}
+	}
+	if got := ReadArgs(Host{}, root, line).Options("-P", "--activate-profiles"); !slices.Equal(got, []string{"a,b", "c", "config"}) {
+		t.Errorf("profiles %q", got)
 	}
 }
 

@@ -15,6 +15,9 @@ type Host struct {
 	Home    string   // the user's home folder
 	Root    string   // stands before the system's own folders; empty but in tests
 	OS      string   // GOOS; empty means this machine's
+	// Toolchains are the toolchains.xml files that Maven reads, the strongest
+	// first; empty means ~/.m2/toolchains.xml.
+	Toolchains []string
 }
 
 // Getenv returns a variable of Environ; the last one wins, as in os/exec.

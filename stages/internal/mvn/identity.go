@@ -131,20 +131,6 @@ func (s Settings) Variables() []string {
 	return slices.Compact(names)
 }
 
-// Settings is the path of the settings.xml that an installed Maven brings for
-// all its users, there or not. Empty for one that is downloaded, whose file is
-// part of the distribution.
-func (l Launcher) Settings() string {
-	if l.Path == "" || l.Wrapper || l.Provided {
-		return ""
-	}
-	script, err := filepath.EvalSymlinks(l.Path)
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(filepath.Dir(filepath.Dir(script)), "conf", "settings.xml")
-}
-
 var (
 	// secretElement tells the elements that hold credentials by their names.
 	secretElement = regexp.MustCompile(`(?i)^(user(name)?|privateKey)$|passw|passphrase|token|secret|credential|api-?key|authorization`)

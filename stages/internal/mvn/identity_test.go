@@ -137,31 +137,3 @@ func TestSettingsVariables(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
-
-func TestLauncherSettings(t *testing.T) {
-	home := t.TempDir()
-	for _, name := range []string{"bin", "link"} {
-		if err := os.MkdirAll(filepath.Join(home, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(home, "bin", "mvn"), nil, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("../bin/mvn", filepath.Join(home, "link", "mvn")); err != nil {
-		t.Fatal(err)
-	}
-	real, err := filepath.EvalSymlinks(home)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := filepath.Join(real, "conf", "settings.xml")
-	if got := (Launcher{Path: filepath.Join(home, "link", "mvn")}).Settings(); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	for _, l := range []Launcher{{}, {Path: home, Wrapper: true}, {Path: home, Provided: true}, {Path: filepath.Join(home, "gone")}} {
-		if got := l.Settings(); got != "" {
-			t.Errorf("%+v: %q", l, got)
-		}
-	}
-}

@@ -90,10 +90,23 @@ func (h Host) variables() []string {
 	return homes
 }
 
-// toolchains are the JDKs that the user's ~/.m2/toolchains.xml names
+// toolchains are the JDKs that the user's ~/.m2/toolchains.xml names, or the
+// files that Maven reads instead of it
 // (maven.apache.org/guides/mini/guide-using-toolchains.html).
 func (h Host) toolchains() []string {
-	text, err := os.ReadFile(filepath.Join(h.Home, ".m2", "toolchains.xml"))
+	files := h.Toolchains
+	if len(files) == 0 {
+		files = []string{filepath.Join(h.Home, ".m2", "toolchains.xml")}
+	}
+	var homes []string
+	for _, f := range files {
+		homes = append(homes, h.toolchainsIn(f)...)
+	}
+	return homes
+}
+
+func (h Host) toolchainsIn(path string) []string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}

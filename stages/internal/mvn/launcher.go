@@ -26,6 +26,7 @@ type Launcher struct {
 	SHA512   string   // of a provided distribution's archive, as far as it is known beforehand
 
 	wrapped                     string // the folder of the wrapper
+	unpacked                    string // the mvn that the wrapper has unpacked before; empty when there is none
 	url, sha256, user, password string // of the wrapper's distribution
 }
 

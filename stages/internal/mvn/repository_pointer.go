@@ -106,7 +106,8 @@ func ProjectName(remote, dir string) string {
 // RemotesKey names, in 16 hexadecimal digits, the IDs of the remote
 // repositories and mirrors that poms and settings ask for. Maven asks anew for
 // every artifact whose tracking file names another ID. URLs are no part of it:
-// they may hold passwords, and tracking files do not hold them.
+// they may hold passwords, and tracking files do not hold them. A mirror that
+// blocks is none either: nothing comes from it, and only some Mavens have one.
 func RemotesKey(t *Tree, settings ...Settings) string {
 	var ids, mirrors []string
 	for _, m := range t.Modules {
@@ -122,7 +123,9 @@ func RemotesKey(t *Tree, settings ...Settings) string {
 			ids = append(ids, r.ID)
 		}
 		for _, m := range s.Mirrors {
-			mirrors = append(mirrors, m.ID+" of "+m.Of)
+			if !m.blocks() {
+				mirrors = append(mirrors, m.ID+" of "+m.Of)
+			}
 		}
 	}
 	for i := range ids {

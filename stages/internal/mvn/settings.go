@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -24,17 +22,19 @@ type Settings struct {
 	Repositories []Remote `xml:"profiles>profile>repositories>repository"`
 	PluginRepos  []Remote `xml:"profiles>profile>pluginRepositories>pluginRepository"`
 
-	said string // the text without credentials, for Digest
+	said    string   // the text without credentials, for Digest
+	secrets []string // values of elements that hold credentials by their names
 }
 
 // Mirror stands in for repositories.
 type Mirror struct {
-	ID  string `xml:"id"`
-	Of  string `xml:"mirrorOf"`
-	URL string `xml:"url"`
+	ID      string `xml:"id"`
+	Of      string `xml:"mirrorOf"`
+	URL     string `xml:"url"`
+	Blocked string `xml:"blocked"` // true: what it stands in for is refused, as Maven 3.8.1 and newer do with plain http
 }
 
-// Remote is a repository that a profile in the settings adds.
+// Remote is a repository that a pom or a profile in the settings adds.
 type Remote struct {
 	ID  string `xml:"id"`
 	URL string `xml:"url"`
@@ -66,26 +66,6 @@ type Proxy struct {
 	NonProxy string `xml:"nonProxyHosts"` // host patterns, | between
 }
 
-// secretHeader tells the HTTP headers that hold credentials by their names.
-var secretHeader = regexp.MustCompile(`(?i)auth|token|key|secret|password`)
-
-// Secrets are the passwords and tokens in the settings, to be masked.
-func (s Settings) Secrets() []string {
-	var values []string
-	for _, server := range s.Servers {
-		values = append(values, server.Password)
-		for _, h := range server.Headers {
-			if secretHeader.MatchString(h.Name) {
-				values = append(values, h.Value)
-			}
-		}
-	}
-	for _, p := range s.Proxies {
-		values = append(values, p.Password)
-	}
-	return slices.DeleteFunc(values, func(v string) bool { return v == "" })
-}
-
 // ReadSettings reads a settings.xml, with ${env.X} and ${user.home} expanded
 // as Maven does. An absent file is an empty one.
 func ReadSettings(h Host, path string) (Settings, error) {
@@ -105,7 +85,7 @@ func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 	if err := xml.Unmarshal(text, &s); err != nil {
 		return Settings{}, fmt.Errorf("read Maven's settings %s: %w", name, err)
 	}
-	s.said = said(text)
+	s.said, s.secrets = said(text), h.secretsIn(text)
 	clean := func(values ...*string) {
 		for _, v := range values {
 			*v = h.expand(strings.TrimSpace(*v))
@@ -113,7 +93,7 @@ func ParseSettings(h Host, name string, text []byte) (Settings, error) {
 	}
 	clean(&s.Local)
 	for i := range s.Mirrors {
-		clean(&s.Mirrors[i].ID, &s.Mirrors[i].Of, &s.Mirrors[i].URL)
+		clean(&s.Mirrors[i].ID, &s.Mirrors[i].Of, &s.Mirrors[i].URL, &s.Mirrors[i].Blocked)
 	}
 	for _, list := range [][]Remote{s.Repositories, s.PluginRepos} {
 		for i := range list {
@@ -147,35 +127,14 @@ const (
 // that the settings name for it, with that server's credentials, else Central
 // itself.
 func (s Settings) Central() (url string, server Server) {
-	id := centralID
-	url = centralURL
-	for _, m := range s.Mirrors {
-		if mirrors(m.Of, centralID) {
-			url, id = strings.TrimRight(m.URL, "/"), m.ID
-			break
-		}
+	central := Remote{centralID, centralURL}
+	if m, ok := s.MirrorOf(central); ok && !m.blocks() {
+		central = Remote{m.ID, strings.TrimRight(m.URL, "/")}
 	}
 	for _, server := range s.Servers {
-		if server.ID == id {
-			return url, server
+		if server.ID == central.ID {
+			return central.URL, server
 		}
 	}
-	return url, Server{ID: id}
-}
-
-// mirrors tells whether a mirrorOf pattern covers a remote repository
-// (maven.apache.org/guides/mini/guide-mirror-settings.html): a list of IDs,
-// where * is all, external:* all that are not on this machine, external:http:*
-// those over plain http, and !id leaves one out.
-func mirrors(pattern, id string) bool {
-	covered := false
-	for word := range strings.SplitSeq(pattern, ",") {
-		switch word = strings.TrimSpace(word); word {
-		case "!" + id:
-			return false
-		case id, "*", "external:*":
-			covered = true
-		}
-	}
-	return covered
+	return central.URL, Server{ID: central.ID}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/fastship/fastship/internal/scratch"
 )
 
 // spyJar is made of spy/*.java; TestSpyJarIsBuiltFromItsSource rebuilds it.
@@ -25,16 +27,18 @@ const (
 
 // Watch is the place of the spy and of its report during one Maven process.
 type Watch struct {
-	dir string
+	dir    string
+	remove func()
 }
 
-// NewWatch unpacks the spy into a temporary folder that Close removes.
+// NewWatch unpacks the spy into a temporary folder that Close removes, or the
+// next one when this process is killed.
 func NewWatch() (*Watch, error) {
-	dir, err := os.MkdirTemp("", "fastship-maven-")
+	dir, remove, err := scratch.Dir(os.TempDir(), "fastship-maven-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for Maven's report: %w", err)
 	}
-	w := &Watch{dir}
+	w := &Watch{dir, remove}
 	if strings.Contains(dir, string(os.PathListSeparator)) {
 		w.Close()
 		return nil, fmt.Errorf("watch Maven from %s: the folder's name has a %q in it, which ends a path in a class path", dir, os.PathListSeparator)
@@ -47,7 +51,7 @@ func NewWatch() (*Watch, error) {
 }
 
 // Close removes the folder.
-func (w *Watch) Close() { _ = os.RemoveAll(w.dir) }
+func (w *Watch) Close() { w.remove() }
 
 func (w *Watch) jar() string    { return filepath.Join(w.dir, "spy.jar") }
 func (w *Watch) report() string { return filepath.Join(w.dir, "report") }

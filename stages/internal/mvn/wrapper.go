@@ -28,7 +28,8 @@ func wrapperLauncher(h Host, dir string) Launcher {
 	}
 	l.Version = m[1]
 	url = mirrored(h.Getenv("MVNW_REPOURL"), url)
-	if m[2] != "zip" || !(strings.HasPrefix(url, "https://") || strings.HasPrefix(url, "http://")) || wrapperHas(h, m[1]) {
+	l.unpacked = wrapperHas(h, m[1])
+	if m[2] != "zip" || !(strings.HasPrefix(url, "https://") || strings.HasPrefix(url, "http://")) || l.unpacked != "" {
 		return l
 	}
 	l.Provided, l.url, l.sha256 = true, url, properties["distributionSha256Sum"]
@@ -48,17 +49,17 @@ func mirrored(repository, url string) string {
 	return strings.TrimRight(repository, "/") + pattern + path
 }
 
-// wrapperHas tells whether mvnw has unpacked this version before: the scripts
-// put it in dists/apache-maven-VERSION/HASH, the jar in
+// wrapperHas is the mvn of this version that mvnw has unpacked before, or
+// empty: the scripts put it in dists/apache-maven-VERSION/HASH, the jar in
 // dists/apache-maven-VERSION-bin/HASH/apache-maven-VERSION.
-func wrapperHas(h Host, version string) bool {
+func wrapperHas(h Host, version string) string {
 	dists := filepath.Join(cmp.Or(h.Getenv("MAVEN_USER_HOME"), filepath.Join(h.Home, ".m2")), "wrapper", "dists")
 	for _, pattern := range []string{"apache-maven-" + version + "/*/bin/mvn", "apache-maven-" + version + "-bin/*/*/bin/mvn"} {
 		if found, _ := filepath.Glob(filepath.Join(dists, pattern)); len(found) > 0 {
-			return true
+			return found[0]
 		}
 	}
-	return false
+	return ""
 }
 
 // readProperties reads key=value lines; what else Java's format knows does not
