@@ -12,7 +12,8 @@ type Begun struct {
 	ID             string    // ecs-svc/…; never empty
 	Created        time.Time // by ECS's clock
 	TaskDefinition string
-	Previous       string // ARN of the revision before
+	Previous       string // ARN of the revision that ours replaces
+	Steady         string // ARN of the revision that stood completed before; empty when none did
 	Fresh          bool   // the revision was registered by this run
 }
 
@@ -27,10 +28,11 @@ const (
 // reads back first: a deployment that stands is taken over, so at most one is
 // ever started.
 func Apply(ctx context.Context, api API, p Plan, emit func(Event)) (Begun, error) {
-	begun := Begun{TaskDefinition: p.Existing, Previous: p.Current.ARN}
+	begun := Begun{TaskDefinition: p.Existing, Previous: p.Current.ARN, Steady: completed(p.Before, p.Action)}
 	if p.Action != Update {
 		primary, _ := p.Before.Primary()
 		begun.ID, begun.Created = primary.ID, primary.Created
+		begun.Previous = replaced(p.Before)
 		emit(Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Found: true})
 		return begun, nil
 	}
@@ -49,6 +51,33 @@ func Apply(ctx context.Context, api API, p Plan, emit func(Event)) (Begun, error
 	begun.ID, begun.Created = started.ID, started.Created
 	emit(Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition})
 	return begun, nil
+}
+
+// replaced is the definition of the newest deployment beside the primary one.
+func replaced(s Service) string {
+	var found Deployment
+	for _, d := range s.Deployments {
+		if d.Status != "PRIMARY" && !d.Created.Before(found.Created) {
+			found = d
+		}
+	}
+	return found.TaskDefinition
+}
+
+// completed is the definition of the deployment that a service's list shows as
+// completed: the primary one, or when that is ours already, the one before.
+func completed(s Service, a Action) string {
+	var found Deployment
+	for _, d := range s.Deployments {
+		done := d.RolloutState == "COMPLETED" || d.RolloutState == "" && d.whole()
+		if a == Await && d.Status == "PRIMARY" || !done || d.Running == 0 {
+			continue
+		}
+		if found.ID == "" || d.Status == "PRIMARY" || found.Status != "PRIMARY" && d.Created.After(found.Created) {
+			found = d
+		}
+	}
+	return found.TaskDefinition
 }
 
 func register(ctx context.Context, api API, p Plan) (string, error) {

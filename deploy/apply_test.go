@@ -63,6 +63,15 @@ func (f *fakeECS) ServiceDeployments(context.Context, Target, string, time.Time)
 	return nil, f.read("ServiceDeployments")
 }
 
+func (f *fakeECS) History(context.Context, Target, int) ([]ServiceDeployment, error) {
+	return nil, f.read("History")
+}
+
+func (f *fakeECS) StopDeployment(context.Context, string) error {
+	f.calls = append(f.calls, "StopDeployment")
+	return nil
+}
+
 func (f *fakeECS) Tasks(context.Context, Target, TaskQuery) ([]Task, error) {
 	return nil, f.read("Tasks")
 }

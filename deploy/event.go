@@ -40,6 +40,13 @@ type TaskFailed struct {
 	Again   bool // the same cause was seen before
 }
 
+// GaveUp is a rollout that cannot become well by itself, and is rolled back.
+type GaveUp struct {
+	Cause string
+	To    string // ARN of the task definition that is gone back to
+	By    string // by which means, in words
+}
+
 // Said is a line of the service's event log.
 type Said struct {
 	Time     time.Time // ECS's clock
@@ -62,6 +69,7 @@ func (Began) event()      {}
 func (State) event()      {}
 func (Tasks) event()      {}
 func (TaskFailed) event() {}
+func (GaveUp) event()     {}
 func (Said) event()       {}
 func (Trouble) event()    {}
 func (Unverified) event() {}

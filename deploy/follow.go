@@ -10,9 +10,10 @@ import (
 const oneCall = 20 * time.Second
 
 // Follow looks at a deployment as its follower asks until the outcome is
-// certain. Only the follower's deadline and the end of ctx, which is the
-// error, end the wait.
-func Follow(ctx context.Context, api Reader, target Target, f *Follower, emit func(Event)) (Result, error) {
+// certain. What cannot become well is rolled back as the follower's policy
+// says, and that is followed, too. Only the follower's deadline and the end of
+// ctx, which is the error, end the wait.
+func Follow(ctx context.Context, api API, target Target, f *Follower, emit func(Event)) (Result, error) {
 	for next := f.Begin(); ; {
 		if err := pause(ctx, next.After); err != nil {
 			return Result{}, err
@@ -25,8 +26,16 @@ func Follow(ctx context.Context, api Reader, target Target, f *Follower, emit fu
 		for _, e := range next.Events {
 			emit(e)
 		}
-		if next.Result != nil {
+		if next.Result != nil && !f.recoverable(*next.Result) {
 			return *next.Result, nil
+		}
+		if next.Result != nil {
+			next.GivenUp = next.Result
+		}
+		if next.GivenUp != nil {
+			if r, done, err := undo(ctx, api, target, f, *next.GivenUp, emit); done {
+				return r, err
+			}
 		}
 	}
 }

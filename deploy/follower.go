@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -32,6 +33,8 @@ type Next struct {
 	After  time.Duration // until the next look
 	Ask    Ask
 	Result *Result // the end, when this was it
+	// GivenUp is the end that it comes to unless the rollout is rolled back.
+	GivenUp *Result
 }
 
 // Options of a follower. The zero value is for AWS itself.
@@ -43,6 +46,10 @@ type Options struct {
 	// the first minute and after each surprise, then 4–5 s), for a double on
 	// the same machine.
 	PollEvery time.Duration
+	// Rollback is what to do about a rollout that cannot become well, Ask whom
+	// to ask (nil: nobody is there).
+	Rollback Policy
+	Ask      func(ctx context.Context, question string) bool
 	// Jitter gives numbers in [0,1) that keep many followers apart; default
 	// math/rand/v2.
 	Jitter func() float64
@@ -86,6 +93,9 @@ type Follower struct {
 	trouble   bool            // something hints at stopped tasks: look at them
 	ending    *Result         // certain, but its tasks have not been looked at
 	endLooks  int
+	asked     bool // ECS was told to roll back
+	denied    bool // we may not tell it
+	refused   int  // times that it found nothing to roll back
 	lastCount taskCount
 	stirred   time.Time       // when something last happened that asks for a closer look
 	launched  bool            // the service's log says that tasks were started, once more
@@ -139,6 +149,10 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 			emit(Unverified{})
 		}
 		return Next{Events: events, Result: result}
+	}
+	if given := f.giveUp(now); given != nil && f.ending == nil && o.Err == nil {
+		f.explain(given)
+		return Next{Events: events, GivenUp: given, Ask: f.ask()}
 	}
 	blind := o.Err == nil && o.Deployments == nil && o.DeploymentsErr == nil
 	next := Next{Events: events, After: f.pace(now), Ask: f.ask()}

@@ -70,9 +70,12 @@ func TestStories(t *testing.T) {
 		{name: "image not found, no breaker", moments: []moment{at(15, stopped(1, pullError(notFound))), at(45, stopped(1, pullError(strings.Replace(notFound, "1 time", "5 time", 1))))},
 			want: Failed, cause: "the image cannot be pulled: " + notFound + " (task 000000000000, × 2)", by: 50},
 		{name: "image not found, breaker", moments: []moment{
-			at(0, breaker(true)), at(15, stopped(2, pullError(notFound))), at(60, stopped(2, pullError(notFound))),
-			at(90, tripped, record("ROLLBACK_IN_PROGRESS", "")), at(120, record("ROLLBACK_SUCCESSFUL", ""))},
-			want: RolledBack, cause: "× 4", by: 125},
+			at(0, breaker(true)), at(15, stopped(2, pullError(notFound)))},
+			want: Failed, cause: "× 2", detail: "another try cannot cure it", by: 18},
+		{name: "image not found, breaker without rollback", moments: []moment{
+			at(0, breaker(false)), at(15, stopped(2, pullError(notFound))), at(60, stopped(2, pullError(notFound))),
+			at(90, tripped, record("STOPPED", ""), rollout("FAILED", ""))},
+			want: Failed, cause: "× 4", by: 125},
 		{name: "the earliest distinct cause", moments: []moment{
 			at(20, stopped(1, pullError("ResourceInitializationError: unable to pull secrets or registry auth: i/o timeout"))), at(50, stopped(7, crash(1)))},
 			want: Failed, cause: "ResourceInitializationError", by: 60},

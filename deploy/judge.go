@@ -13,40 +13,34 @@ func (f *Follower) judge(now time.Time) *Result {
 		return &Result{Outcome: Failed, Cause: fmt.Sprintf("service %s was deleted: it is %s", f.service.Name, s)}
 	}
 	if f.deployed != nil {
-		if r, decided := f.judgeByDeployment(now); decided {
-			return r
-		}
-	} else if r := f.judgeByService(now); r != nil {
-		return r
+		return f.judgeByDeployment(now)
 	}
-	return f.giveUp(now)
+	return f.judgeByService(now)
 }
 
-// judgeByDeployment goes by the service deployment's status. decided is false
-// for those that leave the question to giveUp.
-func (f *Follower) judgeByDeployment(now time.Time) (r *Result, decided bool) {
+// judgeByDeployment goes by the service deployment's status.
+func (f *Follower) judgeByDeployment(now time.Time) *Result {
 	switch f.deployed.Status {
 	case "SUCCESSFUL":
-		r := f.steady()
-		return r, r != nil
+		return f.steady()
 	case "ROLLBACK_SUCCESSFUL":
-		return &Result{Outcome: RolledBack, Detail: f.runsNow()}, true
+		return &Result{Outcome: RolledBack, Detail: f.runsNow()}
 	case "ROLLBACK_FAILED":
-		return &Result{Outcome: RollbackFailed, Detail: f.runsNow()}, true
+		return &Result{Outcome: RollbackFailed, Detail: f.runsNow()}
 	case "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS":
-		return nil, true
+		return nil
 	case "STOPPED":
-		return f.stopped(now), true
+		return f.stopped(now)
 	case "STOP_REQUESTED":
 		if other, ok := f.other(); ok {
-			return f.superseded(other), true
+			return f.superseded(other)
 		}
-		return nil, true
+		return nil
 	}
 	if other, ok := f.other(); ok && f.held(now, "other "+other.ID, settle) {
-		return f.superseded(other), true
+		return f.superseded(other)
 	}
-	return nil, false
+	return nil
 }
 
 // steady is success, once the service agrees: our deployment is the primary,
@@ -161,29 +155,48 @@ func (f *Follower) superseded(other Deployment) *Result {
 	}
 }
 
-// giveUp ends the wait for a deployment that cannot become well by itself.
-// With a breaker or an alarm ECS decides; without one it would go on for ever.
+// giveUp gives the end of a deployment that cannot become well by itself.
+// What another try with the same definition cannot cure ends after two tasks
+// that show the same, unless the service's breaker is to do it. Other failures
+// are left to the breaker or the alarm; without one they would go on for ever.
 func (f *Follower) giveUp(now time.Time) *Result {
 	ours, ok := f.ours()
-	first := f.failures.first
-	if !ok || first == nil || ours.Running >= ours.Desired {
+	if f.asked || !ok || f.failures.first == nil || ours.Running >= ours.Desired || ours.RolloutState == "FAILED" {
+		return nil
+	}
+	if f.deployed != nil && !f.deployed.ongoing() {
 		return nil
 	}
 	limit := min(max((ours.Desired+1)/2, 3), 200) // ECS's own arithmetic for its breaker
+	unhealable := f.failures.unhealable()
 	if f.service.Breaker {
 		if f.deployed != nil {
 			limit = max(limit, f.deployed.BreakerThreshold)
 		}
-		// A task that runs for a moment resets ECS's count, not this one.
-		if f.failures.total < 3*limit || !f.held(now, "escaped", time.Minute) {
-			return nil
+		switch {
+		case unhealable && f.policy() != Never:
+			return f.givenUp(ours, "another try cannot cure it")
+		case f.failures.total >= 3*limit && f.held(now, "escaped", time.Minute):
+			// A task that runs for a moment resets ECS's count, not this one.
+			return f.givenUp(ours, "the circuit breaker does not notice")
 		}
-		return f.givenUp(ours, "the circuit breaker does not notice")
+		return nil
 	}
-	if first.Unhealable && first.Count >= 2 || f.failures.total >= 2*limit {
+	if unhealable || f.failures.total >= 2*limit {
 		return f.givenUp(ours, "no circuit breaker ends it")
 	}
 	return nil
+}
+
+// unhealable reports whether two tasks showed the same cause, and it is one
+// that stays.
+func (f *failures) unhealable() bool {
+	for _, kind := range f.byKind {
+		if kind.Unhealable && kind.Count >= 2 {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *Follower) givenUp(ours Deployment, why string) *Result {

@@ -226,6 +226,9 @@ func watch(t *testing.T, opt Options, moments []moment) (*scene, Result, time.Du
 		s.elapsed = now.Sub(local0)
 		next = f.Observe(now, s.show(next.Ask))
 		told = append(told, next.Events...)
+		if next.GivenUp != nil {
+			next.Result = next.GivenUp
+		}
 		if next.Result != nil {
 			return s, *next.Result, now.Sub(local0), told
 		}

@@ -24,13 +24,16 @@ type Reader interface {
 	// ServiceDeployments reads the one with this ARN or, when arn is empty,
 	// those created at since or later, oldest first.
 	ServiceDeployments(ctx context.Context, t Target, arn string, since time.Time) ([]ServiceDeployment, error)
+	// History reads the newest service deployments, newest first, at most
+	// limit. ECS keeps them for 90 days.
+	History(ctx context.Context, t Target, limit int) ([]ServiceDeployment, error)
 	// Tasks reads the tasks that a query asks for, in no order.
 	Tasks(ctx context.Context, t Target, q TaskQuery) ([]Task, error)
 }
 
-// Writer changes ECS. Each call sends one request and never repeats it:
-// neither of the two has a client token, so only the caller, who can read
-// back, may decide to send it again. Errors are those of Reader.
+// Writer changes ECS. Register and Update send one request and never repeat
+// it: neither has a client token, so only the caller, who can read back, may
+// decide to send it again. Errors are those of Reader.
 type Writer interface {
 	// Register registers a definition, given as RegisterTaskDefinition's
 	// body, and returns the new revision's ARN.
@@ -38,6 +41,9 @@ type Writer interface {
 	// Update makes the service run a revision and returns the service as
 	// ECS answered. force starts a deployment even without a change.
 	Update(ctx context.Context, t Target, taskDefinition string, force bool) (Service, error)
+	// StopDeployment has ECS roll a service deployment back, given by its ARN,
+	// while it goes on. Doing it twice changes nothing.
+	StopDeployment(ctx context.Context, arn string) error
 }
 
 // API is all of it.
@@ -118,6 +124,9 @@ type ServiceDeployment struct {
 	BreakerThreshold int // 0 while unknown
 	Alarms           []string
 }
+
+// ongoing reports whether the deployment is still on its way forward.
+func (d ServiceDeployment) ongoing() bool { return d.Status == "PENDING" || d.Status == "IN_PROGRESS" }
 
 // Task is what DescribeTasks shows. Times are zero until they come.
 type Task struct {

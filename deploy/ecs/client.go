@@ -119,6 +119,18 @@ func (c *Client) Update(ctx context.Context, t deploy.Target, taskDefinition str
 	return service(*out.Service), nil
 }
 
+// StopDeployment implements deploy.Writer. A deployment that has ended is a
+// refusal.
+func (c *Client) StopDeployment(ctx context.Context, arn string) error {
+	_, err := c.api.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{
+		ServiceDeploymentArn: &arn, StopType: types.StopServiceDeploymentStopTypeRollback,
+	})
+	if err != nil {
+		return c.fail("ecs:StopServiceDeployment", err)
+	}
+	return nil
+}
+
 // Service implements deploy.Reader. A service or cluster that does not exist
 // is fault.Missing with the names that come near.
 func (c *Client) Service(ctx context.Context, t deploy.Target) (deploy.Service, error) {

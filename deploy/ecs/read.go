@@ -23,11 +23,33 @@ const (
 func (c *Client) ServiceDeployments(ctx context.Context, t deploy.Target, arn string, since time.Time) ([]deploy.ServiceDeployment, error) {
 	arns := []string{arn}
 	if arn == "" {
-		var err error
-		if arns, err = c.listDeployments(ctx, t, since); err != nil {
+		briefs, err := c.listDeployments(ctx, t, &types.CreatedAt{After: &since})
+		if err != nil {
 			return nil, err
 		}
+		arns = arnsOf(briefs)
 	}
+	found, err := c.describeDeployments(ctx, arns)
+	slices.SortStableFunc(found, func(a, b deploy.ServiceDeployment) int { return a.Created.Compare(b.Created) })
+	return found, err
+}
+
+// History implements deploy.Reader. ECS promises no order of its list, so all
+// of it is read.
+func (c *Client) History(ctx context.Context, t deploy.Target, limit int) ([]deploy.ServiceDeployment, error) {
+	briefs, err := c.listDeployments(ctx, t, nil)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(briefs, func(a, b types.ServiceDeploymentBrief) int {
+		return aws.ToTime(b.CreatedAt).Compare(aws.ToTime(a.CreatedAt))
+	})
+	found, err := c.describeDeployments(ctx, arnsOf(briefs[:min(limit, len(briefs))]))
+	slices.SortStableFunc(found, func(a, b deploy.ServiceDeployment) int { return b.Created.Compare(a.Created) })
+	return found, err
+}
+
+func (c *Client) describeDeployments(ctx context.Context, arns []string) ([]deploy.ServiceDeployment, error) {
 	found := []deploy.ServiceDeployment{}
 	for chunk := range slices.Chunk(arns, deploymentsPerCall) {
 		out, err := c.api.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: chunk})
@@ -42,23 +64,28 @@ func (c *Client) ServiceDeployments(ctx context.Context, t deploy.Target, arn st
 			found = append(found, serviceDeployment(d, definitions))
 		}
 	}
-	slices.SortStableFunc(found, func(a, b deploy.ServiceDeployment) int { return a.Created.Compare(b.Created) })
 	return found, nil
 }
 
-func (c *Client) listDeployments(ctx context.Context, t deploy.Target, since time.Time) ([]string, error) {
+func arnsOf(briefs []types.ServiceDeploymentBrief) []string {
 	var arns []string
-	in := &ecs.ListServiceDeploymentsInput{Cluster: cluster(t), Service: &t.Service, CreatedAt: &types.CreatedAt{After: &since}}
+	for _, b := range briefs {
+		arns = append(arns, aws.ToString(b.ServiceDeploymentArn))
+	}
+	return arns
+}
+
+func (c *Client) listDeployments(ctx context.Context, t deploy.Target, created *types.CreatedAt) ([]types.ServiceDeploymentBrief, error) {
+	var briefs []types.ServiceDeploymentBrief
+	in := &ecs.ListServiceDeploymentsInput{Cluster: cluster(t), Service: &t.Service, CreatedAt: created, MaxResults: aws.Int32(100)}
 	for { // the SDK has no paginator for this call
 		page, err := c.api.ListServiceDeployments(ctx, in)
 		if err != nil {
 			return nil, c.fail("ecs:ListServiceDeployments", err)
 		}
-		for _, brief := range page.ServiceDeployments {
-			arns = append(arns, aws.ToString(brief.ServiceDeploymentArn))
-		}
+		briefs = append(briefs, page.ServiceDeployments...)
 		if aws.ToString(page.NextToken) == "" {
-			return arns, nil
+			return briefs, nil
 		}
 		in.NextToken = page.NextToken
 	}

@@ -39,7 +39,7 @@ func TestChaos(t *testing.T) {
 				end := c.play(w)
 				ends[end]++
 				if t.Failed() {
-					t.Logf("replay with FASTSHIP_SEED=%d\nstory %+v, config %s, faults %v, lag %s, intruder %s\nsaid:\n%s", seed, c.story, c.seed.Config, c.faults, c.lag, c.intruder, w.said())
+					t.Logf("replay with FASTSHIP_SEED=%d\nstory %+v, config %s, faults %v, lag %s, policy %q, intruder %s\nsaid:\n%s", seed, c.story, c.seed.Config, c.faults, c.lag, c.policy, c.intruder, w.said())
 				}
 			})
 		})
@@ -60,6 +60,7 @@ type chaos struct {
 	seed     ecstest.ServiceSeed
 	faults   float64       // the share of calls that go wrong
 	lag      time.Duration // of reads
+	policy   deploy.Policy // of rolling back
 	intruder string        // what somebody else does, and when
 	after    time.Duration
 }
@@ -87,6 +88,7 @@ func newChaos(seed uint64) *chaos {
 	if r.IntN(2) == 0 {
 		c.lag = upTo(6 * time.Second)
 	}
+	c.policy = []deploy.Policy{deploy.Unset, deploy.Auto, deploy.Never}[r.IntN(3)]
 	c.intruder = []string{"", "", "update", "rollback", "scale"}[r.IntN(5)]
 	return c
 }
@@ -110,6 +112,7 @@ func (c *chaos) fault(op string, _ int) ecstest.Fault {
 func (c *chaos) play(w *world) string {
 	time.Sleep(time.Minute) // for reads that lag: the service was there a while
 	w.double.Fault(c.fault)
+	w.step.cfg.Rollback = c.policy
 	ctx, cancel := context.WithCancel(w.Context())
 	var intruder sync.WaitGroup
 	intruder.Go(func() { c.intrude(ctx, w) })
@@ -140,7 +143,14 @@ func (c *chaos) play(w *world) string {
 	if r.Out.Deployment != ours[0].Deployment {
 		w.Errorf("followed %s, started %s", r.Out.Deployment, ours[0].Deployment)
 	}
+	if limit := map[bool]int{false: 1, true: 2}[c.intruder == "update"]; others > limit {
+		w.Errorf("%d updates back to web:1", others)
+	}
 	truth := ours[0].Verdict
+	if last := w.last(); r.Out.Outcome == string(deploy.RolledBack) && (truth == ecstest.Failed || truth == ecstest.Superseded) &&
+		strings.HasSuffix(last.TaskDefinition, "web:1") && last.Verdict == ecstest.Succeeded {
+		return r.Out.Outcome + " by an update where it is " + string(truth)
+	}
 	if !c.agrees(deploy.Outcome(r.Out.Outcome), truth, others > 0) {
 		w.Errorf("reported %q (%v), the truth is %s (%s)", r.Out.Outcome, err, truth, ours[0].Status)
 	}
@@ -161,6 +171,9 @@ func (c *chaos) agrees(reported deploy.Outcome, truth ecstest.Verdict, others bo
 	case ecstest.Succeeded:
 		return reported == deploy.Succeeded || reported == deploy.Superseded && others ||
 			(c.intruder == "scale" || c.story.Crash) && reported == deploy.Failed
+	}
+	if truth == ecstest.Failed && c.intruder == "rollback" && reported == deploy.RollbackFailed {
+		return true // it was the way back that somebody stopped
 	}
 	return string(reported) == string(truth)
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Container string        `yaml:"container"` // empty: deploy.ChooseContainer finds it
 	Timeout   time.Duration `yaml:"timeout"`   // default 15m
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
+	Rollback  deploy.Policy `yaml:"rollback"`  // auto, ask, never
 
 	// Repository is image.repository: it tells our container from sidecars
 	// before there is an image.
@@ -57,6 +58,8 @@ type Deps struct {
 	// Logs gives the last lines that a dead container printed. Default
 	// deploy.LastWords, by CloudWatch Logs.
 	Logs func(task, container string) []string
+	// Ask asks a person a question that has a yes or no; nil where nobody is.
+	Ask func(ctx context.Context, question string) bool
 	// Explain gives the remedy for a cause, in one imperative sentence, or
 	// the empty string. Default Remedy.
 	Explain func(cause string, logs []string) string
@@ -107,6 +110,9 @@ func (s *Step) Check(ctx context.Context) error {
 	if s.cfg.Service == "" {
 		return fault.New(fault.BadInput, "set deploy.service to the name of an ECS service", "no service to deploy to: deploy.service is empty")
 	}
+	if err := deploy.CheckPolicy(s.cfg.Rollback); err != nil {
+		return err
+	}
 	_, _, err := s.prepare(ctx, "")
 	return err
 }
@@ -152,7 +158,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
 	}
 	begun, err := s.apply(ctx, api, plan, emit)
-	out.TaskDefinition, out.Deployment = begun.TaskDefinition, begun.ID
+	out.TaskDefinition, out.Deployment, out.Previous = begun.TaskDefinition, begun.ID, begun.Previous
 	if err != nil {
 		out.Outcome, out.Cause = string(deploy.Failed), err.Error()
 		if ctx.Err() != nil {
@@ -160,7 +166,9 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		}
 		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
 	}
-	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter}, start)
+	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{
+		Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Ask: s.deps.Ask,
+	}, start)
 	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
 	if err != nil {
 		env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(begun.TaskDefinition) + " goes on in ECS without fastship"})

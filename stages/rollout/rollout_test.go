@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	sdk "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecs"
 	"github.com/fastship/fastship/deploy/ecstest"
@@ -121,4 +123,14 @@ func (w *world) last() ecstest.Outcome {
 		w.Fatal("no deployment")
 	}
 	return all[len(all)-1]
+}
+
+// service is what ECS shows of it.
+func (w *world) service() types.Service {
+	w.Helper()
+	out, err := w.someone().DescribeServices(context.Background(), &sdk.DescribeServicesInput{Services: []string{"web"}})
+	if err != nil || len(out.Services) != 1 {
+		w.Fatal(out, err)
+	}
+	return out.Services[0]
 }

@@ -31,6 +31,8 @@ func tell(emit func(runner.Body), e deploy.Event) {
 		if !e.Again { // the count of failed tasks tells the rest
 			warn("%s", e.Failure)
 		}
+	case deploy.GaveUp:
+		note("given up: %s; going back to %s by %s", e.Cause, deploy.ShortName(e.To), e.By)
 	case deploy.Said:
 		if e.Alarming {
 			note("ECS: %s", e.Message)

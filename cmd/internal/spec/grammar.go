@@ -70,6 +70,15 @@ func tag(s string) error {
 	return nil
 }
 
+// rollback holds the values of deploy.rollback.
+func rollback(s string) error {
+	switch s {
+	case "auto", "ask", "never":
+		return nil
+	}
+	return advise("write auto, ask or never", "%s is none of them", quote(s))
+}
+
 // tune holds the values of maven.tune.
 func tune(s string) error {
 	switch s {
