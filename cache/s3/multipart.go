@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -47,27 +46,32 @@ func (s *Store) putParts(ctx context.Context, key string, d cache.Digest, size i
 }
 
 func (s *Store) sendParts(ctx context.Context, key, id string, d cache.Digest, size int64, r io.Reader) ([]minio.CompletePart, error) {
-	sum := sha256.New()
-	buffer := make([]byte, max(partSize, (size+maxParts-1)/maxParts))
+	length := max(partSize, (size+maxParts-1)/maxParts)
+	from, release, err := newSource(ctx, s.memory, d, r, length)
+	if err != nil {
+		return nil, fmt.Errorf("write blob %s: %w", d, err)
+	}
+	defer release()
+	whole := sha256.New()
 	var parts []minio.CompletePart
 	for left := size; left > 0; {
-		b := buffer[:min(left, int64(len(buffer)))]
-		if _, err := io.ReadFull(r, b); err != nil {
-			return nil, short(d, err)
+		n := min(left, length)
+		sum := sha256.New()
+		piece, err := from.next(n, io.MultiWriter(whole, sum))
+		if err != nil {
+			return nil, err
 		}
-		sum.Write(b)
-		left -= int64(len(b))
-		part, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(parts)+1, bytes.NewReader(b), int64(len(b)),
-			minio.PutObjectPartOptions{Sha256Hex: cache.Sum(b).Hex(), SSE: nil})
+		left -= n
+		part, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(parts)+1, piece, n, minio.PutObjectPartOptions{Sha256Hex: cache.FromSum(sum.Sum(nil)).Hex()})
 		if err != nil {
 			return nil, fmt.Errorf("write blob %s: %w", d, s.refused(ctx, err))
 		}
 		parts = append(parts, minio.CompletePart{PartNumber: part.PartNumber, ETag: part.ETag})
 	}
-	if err := wantEnd(d, r); err != nil {
+	if err := from.end(); err != nil {
 		return nil, err
 	}
-	if got := cache.FromSum(sum.Sum(nil)); got != d {
+	if got := cache.FromSum(whole.Sum(nil)); got != d {
 		return nil, fmt.Errorf("write blob %s: got %s: %w", d, got, cache.ErrCorrupt)
 	}
 	return parts, nil

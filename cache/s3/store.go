@@ -32,6 +32,7 @@ import (
 	minio "github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
+	"golang.org/x/sync/semaphore"
 )
 
 const version = "v1"
@@ -47,6 +48,7 @@ type Store struct {
 	sse    encrypt.ServerSide
 	aws    *aws.Config // nil when the credentials were handed in
 	health *health
+	memory *semaphore.Weighted // bytes that uploads hold
 	now    func() time.Time
 	denied atomic.Bool // a write was refused: no more are tried
 
@@ -69,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s := &Store{bucket: c.Bucket, now: time.Now, place: strings.TrimPrefix(strings.Trim(c.Prefix, "/")+"/", "/")}
+	s := &Store{bucket: c.Bucket, now: time.Now, memory: semaphore.NewWeighted(maxBuffered), place: strings.TrimPrefix(strings.Trim(c.Prefix, "/")+"/", "/")}
 	if c.Credentials == nil {
 		cfg, err := awsconf.Read(ctx, awsconf.Options{Region: c.Region, Profile: c.Profile})
 		if err != nil {
@@ -123,7 +125,7 @@ func (s *Store) In(scope string) (*Store, error) {
 
 func (s *Store) view(scope string) *Store {
 	return &Store{
-		core: s.core, bucket: s.bucket, region: s.region, place: s.place, sse: s.sse, aws: s.aws, health: s.health, now: s.now,
+		core: s.core, bucket: s.bucket, region: s.region, place: s.place, sse: s.sse, aws: s.aws, health: s.health, memory: s.memory, now: s.now,
 		prefix: s.place + version + "/" + scope + "/", corrupt: map[cache.Digest]string{},
 	}
 }
