@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/awsconf"
@@ -56,6 +58,9 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	}
 	if err := s.health.check(); err != nil {
 		return err
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return s.health.giveUp(fault.New(fault.Missing, "set AWS_CA_BUNDLE to a file with the certificates that the endpoint is signed by", "the endpoint's certificate is not trusted: %w", err))
 	}
 	r := minio.ToErrorResponse(err)
 	if r.StatusCode == 301 || r.StatusCode == 400 && r.Region != "" && r.Region != s.region {

@@ -8,14 +8,17 @@ import (
 	"github.com/fastship/fastship/cache"
 )
 
-// health adds up the time that a run loses to attempts that fail, and leaves
-// the bucket alone when that reaches a budget. Attempts that fail side by side
-// cost their time once, and the client's pause between two attempts counts.
-// An answer that holds, refusals among them, is no loss.
+// health adds up the time that a run loses to a bucket, and leaves the bucket
+// alone when that reaches a budget. Lost are attempts that fail, the client's
+// pauses between them, and what a read waits for an answer beyond a second.
+// What is lost side by side is lost once. An answer that holds, a refusal
+// among them, is no loss.
 //
-// With the limit on an attempt, a run loses to a bucket that is away at most
-// budget + limit on the road and budget + 2 × limit in what it sends in the
-// background: 9 and 13 seconds by default.
+// A bucket whose downloads come too slowly to be worth it is left alone too.
+//
+// With the limit on an attempt, a run loses at most budget + limit on the road
+// and budget + 2 × limit in what it sends in the background, 9 and 13 seconds
+// by default, and 6 seconds to slow downloads.
 type health struct {
 	budget time.Duration
 
@@ -23,11 +26,24 @@ type health struct {
 	lost  time.Duration
 	until time.Time // what is before is counted
 	away  error     // ErrAway with its cause, once it is reached
+
+	readers int       // that wait for bytes
+	since   time.Time // the first of them began to wait
+	waited  time.Duration
+	came    int64 // bytes while waited grew
 }
 
-// pause is the longest pause between two attempts that counts as lost: the
-// client waits a second at most.
-const pause = 1500 * time.Millisecond
+const (
+	// pause is the longest pause between two attempts that counts as lost:
+	// the client waits a second at most.
+	pause = 1500 * time.Millisecond
+	// answerIn is how long a read may wait for an answer for nothing.
+	answerIn = time.Second
+	// Downloads of less than slowest bytes a second, all together, over a
+	// time of slowFor are given up: Maven's own repository gives as much.
+	slowest = 1 << 20
+	slowFor = 6 * time.Second
+)
 
 // check returns ErrAway, wrapped with its cause, when the bucket is left alone.
 func (h *health) check() error {
@@ -36,14 +52,14 @@ func (h *health) check() error {
 	return h.away
 }
 
-// failed counts an attempt that failed for cause.
+// failed counts the time of an attempt that failed for cause.
 func (h *health) failed(start, end time.Time, cause error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if start.Before(h.until) || start.Sub(h.until) < pause {
 		start = h.until
 	}
-	if end.After(start) {
+	if !end.Before(start) {
 		h.lost += end.Sub(start)
 		h.until = end
 	}
@@ -65,4 +81,32 @@ func (h *health) leave(cause error) {
 	if h.away == nil {
 		h.away = fmt.Errorf("%w: %w", cache.ErrAway, cause)
 	}
+}
+
+// reading begins to wait for bytes of a download.
+func (h *health) reading() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.readers == 0 {
+		h.since = time.Now()
+	}
+	h.readers++
+}
+
+// read ends to wait: n bytes came.
+func (h *health) read(n int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.waited += now.Sub(h.since)
+	h.since = now
+	h.readers--
+	h.came += int64(n)
+	if h.waited >= slowFor {
+		if speed := float64(h.came) / h.waited.Seconds(); speed < slowest {
+			h.leave(fmt.Errorf("its downloads come at %.0f KiB/s", speed/1024))
+		}
+		h.waited, h.came = 0, 0
+	}
+	return h.away
 }

@@ -69,8 +69,11 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 		e.end()
 		return nil, err
 	}
-	if retried(resp.StatusCode) {
-		p.health.failed(e.start, time.Now(), fmt.Errorf("S3 answers %s", resp.Status))
+	switch now := time.Now(); {
+	case retried(resp.StatusCode):
+		p.health.failed(e.start, now, fmt.Errorf("S3 answers %s", resp.Status))
+	case reads(req) && now.Sub(e.start) > answerIn:
+		p.health.failed(e.start.Add(answerIn), now, fmt.Errorf("S3 answers after %v", now.Sub(e.start).Round(100*time.Millisecond)))
 	}
 	e.moving()
 	resp.Body = &watched{ReadCloser: resp.Body, exchange: e}
@@ -80,6 +83,10 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 // retried tells the answers after which the client tries again.
 func retried(status int) bool {
 	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
+}
+
+func reads(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead
 }
 
 // exchange is one attempt at a request and its answer. The contexts are its
@@ -119,17 +126,30 @@ func (e *exchange) failed(err error) error {
 type watched struct {
 	io.ReadCloser
 	*exchange
-	sent bool // a request's: its errors are its source's
+	sent bool // of a request: its errors are its source's
 }
 
 // Read implements io.Reader.
 func (w *watched) Read(p []byte) (int, error) {
+	if w.sent {
+		n, err := w.ReadCloser.Read(p)
+		if n > 0 {
+			w.moving()
+		}
+		return n, err
+	}
+	w.p.health.reading()
 	n, err := w.ReadCloser.Read(p)
+	away := w.p.health.read(n)
+	switch {
+	case err == io.EOF:
+	case err != nil:
+		err = w.failed(err)
+	case away != nil:
+		return n, away
+	}
 	if n > 0 {
 		w.moving()
-	}
-	if err != nil && err != io.EOF && !w.sent {
-		err = w.failed(err)
 	}
 	return n, err
 }

@@ -5,6 +5,7 @@ package s3test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ const (
 	SecretKey = "fastship-test-secret"
 	Bucket    = "fastship-test"
 	Region    = "us-east-1"
+	KMSKey    = "fastship-k" // of minio
 )
 
 // Kind is a server's program.
@@ -97,6 +99,7 @@ func startProgram(t *testing.T, kind Kind) string {
 	cmd.Env = []string{
 		"HOME=" + t.TempDir(), "MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off",
 		"MINIO_UPDATE=off", "ROOT_ACCESS_KEY_ID=" + AccessKey, "ROOT_SECRET_ACCESS_KEY=" + SecretKey, "ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey,
+		"MINIO_KMS_SECRET_KEY=" + KMSKey + ":" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 	}
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
