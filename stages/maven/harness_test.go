@@ -99,6 +99,9 @@ func step(t *testing.T, c Config, environ ...string) *Step {
 	return New(c, Deps{Environ: append(os.Environ(), environ...), Home: os.Getenv("HOME"), Cache: memory()})
 }
 
+// silent is an environment that nobody listens to.
+var silent = runner.Env{Emit: func(runner.Body) {}}
+
 func of[T runner.Body](r run) []T {
 	var all []T
 	for _, e := range r.events {

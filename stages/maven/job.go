@@ -24,6 +24,7 @@ type job struct {
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
 	said     saidSettings
+	remotes  []mvn.Remote // repositories that the poms on disk name
 	held     []held       // tokens of this run
 	asked    time.Time    // when the last of them was
 	heard    string       // Maven's version as it said it itself; empty before it ran

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/fastship/fastship/internal/scratch"
+	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
@@ -27,12 +28,15 @@ func privatePlaces(h mvn.Host) []string {
 	return append(all, os.TempDir())
 }
 
-// placeSettings writes the settings that came in a variable for the time of
-// the run, where nobody else can read them. What a killed run left of its own
+// placeSettings writes the settings that are in no file, for the time of the
+// run, where nobody else can read them. What a killed run left of its own
 // is removed.
-func (j *job) placeSettings() (remove func(), err error) {
+func (j *job) placeSettings(env runner.Env) (remove func(), err error) {
 	if j.said.text == "" {
 		return func() {}, nil
+	}
+	if len(j.said.served) > 0 {
+		env.Emit(runner.Note{Text: j.servedText()})
 	}
 	places := privatePlaces(j.host)
 	for _, place := range places {
@@ -47,6 +51,8 @@ func (j *job) placeSettings() (remove func(), err error) {
 		}
 		if i := slices.Index(j.arguments, j.settings); i > 0 && j.arguments[i-1] == "-s" {
 			j.arguments[i] = file
+		} else {
+			j.arguments = slices.Concat([]string{"-s", file}, j.arguments) // the first -s counts
 		}
 		j.settings = file
 		return remove, nil

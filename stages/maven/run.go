@@ -29,12 +29,12 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if out, ok := s.recall(ctx, env, j, known, in); ok {
 		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "nothing that Maven reads has changed", Key: string(known.key)}, nil
 	}
-	remove, err := j.placeSettings()
+	remove, err := j.placeSettings(env)
 	if err != nil {
 		return runner.Result[Out]{}, err
 	}
 	defer remove()
-	if err := s.tokens(ctx, j); err != nil {
+	if err := s.tokens(ctx, env, j); err != nil {
 		return runner.Result[Out]{}, err
 	}
 	release, err := s.provide(ctx, env, j)
@@ -93,7 +93,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, erro
 // attempt runs one Maven process. With halt the spy may end it before any
 // work when its JDK does not fit.
 func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (attempt, error) {
-	if err := s.tokens(ctx, j); err != nil {
+	if err := s.tokens(ctx, env, j); err != nil {
 		return attempt{}, err
 	}
 	watch, err := mvn.NewWatch()

@@ -13,9 +13,10 @@ import (
 
 // saidSettings are the settings that Maven will read, once for a job.
 type saidSettings struct {
-	user mvn.Settings // the user's over the project's and the global ones
-	text string       // where they came in a variable: the file for Maven is still to be written
-	err  error        // of class fault.BadInput; it is Maven's to say unless fastship needs them
+	user   mvn.Settings // the user's over the project's and the global ones
+	text   string       // what is not in a file yet: it came in a variable, or servers were added
+	served []string     // IDs of the servers that were added
+	err    error        // of class fault.BadInput; it is Maven's to say unless fastship needs them
 }
 
 // Spellings of Maven's options that name files.
@@ -98,6 +99,7 @@ func (s *Step) readSettings(j *job) error {
 	// An encrypted password that stays one is told where it is needed.
 	_ = user.Decrypt(j.host, j.args)
 	j.said.user = user
+	s.serve(j)
 	if s.deps.Secret != nil {
 		s.deps.Secret(slices.Concat(user.Secrets(), j.args.Secrets(), mvn.WrapperSecrets(j.host, j.dir), mvn.WrapperSecrets(j.host, mvn.MultiModuleRoot(j.dir)))...)
 	}

@@ -73,6 +73,9 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	if j.launcher.Note != "" {
 		lines = append(lines, j.launcher.Note)
 	}
+	if len(j.said.served) > 0 {
+		lines = append(lines, j.servedText())
+	}
 	return runner.Plan[Out]{
 		Lines: lines,
 		Out: Out{

@@ -27,8 +27,10 @@ type Pom struct {
 	Plugins      []Plugin   `xml:"build>plugins>plugin"`
 	Managed      []Plugin   `xml:"build>pluginManagement>plugins>plugin"`
 	Profiles     []Profile  `xml:"profiles>profile"`
-	Repositories []string   `xml:"repositories>repository>id"`
-	PluginRepos  []string   `xml:"pluginRepositories>pluginRepository>id"`
+	Repositories []Remote   `xml:"repositories>repository"`
+	PluginRepos  []Remote   `xml:"pluginRepositories>pluginRepository"`
+	Deploys      []Remote   `xml:"distributionManagement>repository"`
+	Snapshots    []Remote   `xml:"distributionManagement>snapshotRepository"`
 }
 
 // Parent points at the pom that a pom inherits from.
@@ -45,8 +47,8 @@ type Profile struct {
 	Modules         []string   `xml:"modules>module"`
 	Subprojects     []string   `xml:"subprojects>subproject"`
 	Properties      Properties `xml:"properties"`
-	Repositories    []string   `xml:"repositories>repository>id"`
-	PluginRepos     []string   `xml:"pluginRepositories>pluginRepository>id"`
+	Repositories    []Remote   `xml:"repositories>repository"`
+	PluginRepos     []Remote   `xml:"pluginRepositories>pluginRepository"`
 }
 
 // Plugin is a plugin's place in a pom, with what the compiler plugin's

@@ -109,27 +109,26 @@ func ProjectName(remote, dir string) string {
 // they may hold passwords, and tracking files do not hold them. A mirror that
 // blocks is none either: nothing comes from it, and only some Mavens have one.
 func RemotesKey(t *Tree, settings ...Settings) string {
-	var ids, mirrors []string
+	var repositories []Remote
 	for _, m := range t.Modules {
 		for _, p := range m.Chain {
-			ids = slices.Concat(ids, p.Repositories, p.PluginRepos)
+			repositories = slices.Concat(repositories, p.Repositories, p.PluginRepos)
 			for _, profile := range p.Profiles {
-				ids = slices.Concat(ids, profile.Repositories, profile.PluginRepos)
+				repositories = slices.Concat(repositories, profile.Repositories, profile.PluginRepos)
 			}
 		}
 	}
+	var ids, mirrors []string
 	for _, s := range settings {
-		for _, r := range slices.Concat(s.Repositories, s.PluginRepos) {
-			ids = append(ids, r.ID)
-		}
+		repositories = slices.Concat(repositories, s.Repositories, s.PluginRepos)
 		for _, m := range s.Mirrors {
 			if !m.blocks() {
 				mirrors = append(mirrors, m.ID+" of "+m.Of)
 			}
 		}
 	}
-	for i := range ids {
-		ids[i] = strings.TrimSpace(ids[i])
+	for _, r := range repositories {
+		ids = append(ids, strings.TrimSpace(r.ID))
 	}
 	slices.Sort(ids)
 	// Of several mirrors the first that fits is used: their order counts.
