@@ -68,13 +68,13 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	}
 	switch r.Code {
 	case "NoSuchBucket":
-		err = fault.New(fault.Missing, "make the bucket, or correct its name in cache.store", "bucket %s does not exist: %w", s.bucket, err)
+		err = fault.New(fault.Missing, "make the bucket, or correct its name in cache.store", "there is no such bucket: %w", err)
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		hint, is := "write the bucket's region in cache.store, as region=…", "not in region "+s.region
 		if r.Region != "" && r.Region != s.region {
 			hint, is = "write region="+r.Region+" in cache.store", "in region "+r.Region+", not in "+s.region
 		}
-		err = fault.New(fault.BadInput, hint, "bucket %s is %s: %w", s.bucket, is, err)
+		err = fault.New(fault.BadInput, hint, "it is %s: %w", is, err)
 	case "RequestTimeTooSkewed":
 		err = fault.New(fault.Missing, "set this machine's clock, for example by NTP", "this machine's clock is too far from that of S3: %w", err)
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidTokenId":

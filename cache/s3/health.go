@@ -20,6 +20,7 @@ import (
 // and budget + 2 × limit in what it sends in the background, 9 and 13 seconds
 // by default, and 6 seconds to slow downloads.
 type health struct {
+	bucket string
 	budget time.Duration
 
 	mu    sync.Mutex
@@ -64,7 +65,7 @@ func (h *health) failed(start, end time.Time, cause error) {
 		h.until = end
 	}
 	if h.lost >= h.budget {
-		h.leave(fmt.Errorf("after %v lost to it: %w", h.lost.Round(100*time.Millisecond), cause))
+		h.leave(fmt.Errorf("%w; it has cost %v", cause, h.lost.Round(100*time.Millisecond)))
 	}
 }
 
@@ -79,7 +80,7 @@ func (h *health) giveUp(cause error) error {
 
 func (h *health) leave(cause error) {
 	if h.away == nil {
-		h.away = fmt.Errorf("%w: %w", cache.ErrAway, cause)
+		h.away = fmt.Errorf("%w: bucket %s: %w", cache.ErrAway, h.bucket, cause)
 	}
 }
 

@@ -265,7 +265,7 @@ func TestRegionIsFound(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if want := "HEAD s3.us-east-1.amazonaws.com, GET bkt.s3.dualstack.eu-central-1.amazonaws.com"; strings.Join(hosts, ", ") != want {
+	if want := "HEAD s3.us-east-1.amazonaws.com, GET bkt.s3.eu-central-1.amazonaws.com"; strings.Join(hosts, ", ") != want {
 		t.Errorf("requests %q, want %q", hosts, want)
 	}
 }
@@ -300,7 +300,7 @@ func TestAnotherRegion(t *testing.T) {
 				if method == "HEAD" {
 					_, err = s.Stat(t.Context(), cache.Sum(nil))
 				}
-				if fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), "bucket bkt is in region eu-central-1, not in eu-west-1") || fault.HintOf(err) != "write region=eu-central-1 in cache.store" {
+				if fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), "bucket bkt: it is in region eu-central-1, not in eu-west-1") || fault.HintOf(err) != "write region=eu-central-1 in cache.store" {
 					t.Errorf("%v, class %d, hint %q", err, fault.ClassOf(err), fault.HintOf(err))
 				}
 			})

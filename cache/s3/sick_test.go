@@ -81,10 +81,11 @@ func hang(req *http.Request) (*http.Response, error) {
 	return nil, req.Context().Err()
 }
 
-// TestASickBucketCostsBoundedTime makes a run that looks for pointers in two
-// scopes, fetches, and saves, while the bucket is sick in each way.
-func TestASickBucketCostsBoundedTime(t *testing.T) {
-	const size = 4 << 20
+// wholeSize is what a blob of the faults claims to have.
+const wholeSize = 4 << 20
+
+// faults are the ways in which a bucket is sick for good.
+func faults() map[string]trip {
 	slow := func(after time.Duration) trip {
 		return func(_ int64, req *http.Request) (*http.Response, error) {
 			select {
@@ -100,10 +101,10 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 			if req.Method != http.MethodGet {
 				return answer(req, 404, "NoSuchKey"), nil
 			}
-			return good(req, &drip{req.Context(), piece, every, left, end}, size), nil
+			return good(req, &drip{req.Context(), piece, every, left, end}, wholeSize), nil
 		}
 	}
-	for name, fault := range map[string]trip{
+	return map[string]trip{
 		"black hole": func(_ int64, req *http.Request) (*http.Response, error) { return hang(req) },
 		"refused": func(int64, *http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
@@ -125,11 +126,17 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 			return answer(req, 404, "NoSuchKey"), nil
 		},
 		"answers after 3.5 s":     slow(3500 * time.Millisecond),
-		"headers, then silence":   body(1, time.Hour, size, io.EOF),
-		"cut in the middle":       body(1<<20, time.Millisecond, size/2, io.ErrUnexpectedEOF),
-		"a byte each second":      body(1, time.Second, size, io.EOF),
-		"20 KiB/s in each stream": body(20<<10, time.Second, size, io.EOF),
-	} {
+		"headers, then silence":   body(1, time.Hour, wholeSize, io.EOF),
+		"cut in the middle":       body(1<<20, time.Millisecond, wholeSize/2, io.ErrUnexpectedEOF),
+		"a byte each second":      body(1, time.Second, wholeSize, io.EOF),
+		"20 KiB/s in each stream": body(20<<10, time.Second, wholeSize, io.EOF),
+	}
+}
+
+// TestASickBucketCostsBoundedTime makes a run that looks for pointers in two
+// scopes, fetches, and saves, while the bucket is sick in each way.
+func TestASickBucketCostsBoundedTime(t *testing.T) {
+	for name, fault := range faults() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, requests := sick(t, fault)
@@ -146,7 +153,7 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 					}
 				}
 				both(func(i int) {
-					r, err := base.Open(ctx, cache.Sum([]byte{byte(i)}), 0, size)
+					r, err := base.Open(ctx, cache.Sum([]byte{byte(i)}), 0, wholeSize)
 					if err == nil {
 						_, err = io.Copy(io.Discard, r)
 						_ = r.Close()

@@ -31,7 +31,7 @@ func (c Config) transport(cfg *aws.Config) *patience {
 		tr.DisableCompression = true // ranges and digests are of the stored bytes
 		base = tr
 	}
-	return &patience{base: base, limit: cmp.Or(c.RequestTimeout, defaultTimeout), health: &health{budget: cmp.Or(c.Budget, defaultBudget)}}
+	return &patience{base: base, limit: cmp.Or(c.RequestTimeout, defaultTimeout), health: &health{bucket: c.Bucket, budget: cmp.Or(c.Budget, defaultBudget)}}
 }
 
 // errStalled is a request that passed no byte either way for its limit.

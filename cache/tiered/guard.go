@@ -13,9 +13,6 @@ import (
 // slowest is the speed, in bytes a second, below which a transfer is given up.
 const slowest = 256 << 10
 
-// errAway is the answer for a remote store that is left alone.
-var errAway = errors.New("the remote cache is left alone in this run")
-
 // guard stands before the remote stores: it limits each request and, after a
 // time-out or a few failures, lets none through any more.
 type guard struct {
@@ -41,7 +38,7 @@ func (g *guard) do(ctx context.Context, size int64, request func(ctx context.Con
 		return err
 	}
 	if g.isAway() {
-		return errAway
+		return cache.ErrAway
 	}
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -77,6 +74,16 @@ func (g *guard) failed(err error, timedOut bool) {
 		g.say(err.Error(), err)
 		return
 	}
+	if errors.Is(err, cache.ErrAway) { // the store itself has counted
+		g.mu.Lock()
+		g.away = true
+		g.mu.Unlock()
+		for inner := err; errors.Is(inner, cache.ErrAway); inner = errors.Unwrap(inner) {
+			err = inner // without the one request that met it
+		}
+		g.say("away", err)
+		return
+	}
 	if errors.Is(err, cache.ErrReadOnly) {
 		g.mu.Lock()
 		g.readOnly = true
@@ -90,7 +97,7 @@ func (g *guard) failed(err error, timedOut bool) {
 	away := g.away
 	g.mu.Unlock()
 	if away {
-		g.say("away", fmt.Errorf("leave the remote cache alone for the rest of the run: %w", err))
+		g.say("away", fmt.Errorf("%w: %w", cache.ErrAway, err))
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"github.com/fastship/fastship/cache"
 )
 
+// maxSending bounds the actions that wait to be sent or are on their way.
+const maxSending = 1000
+
 // upload is an action on its way to the remote store.
 type upload struct {
 	action cache.Action
@@ -26,6 +29,10 @@ func (s *Store) send(ctx context.Context, k cache.Key, a cache.Action) {
 	defer s.mu.Unlock()
 	if u, ok := s.sending[k]; ok {
 		u.action, u.again = a, true
+		return
+	}
+	if len(s.sending) >= maxSending {
+		s.guard.say("queue", fmt.Errorf("more than %d results wait to be sent to the remote cache: the others are not", maxSending))
 		return
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -65,7 +72,7 @@ func (s *Store) run(ctx context.Context, k cache.Key, u *upload) {
 		if !s.guard.mayWrite() {
 			continue
 		}
-		if err := s.sendAction(ctx, k, a); err != nil && ctx.Err() == nil && !errors.Is(err, errAway) && !errors.Is(err, cache.ErrReadOnly) {
+		if err := s.sendAction(ctx, k, a); err != nil && ctx.Err() == nil && !errors.Is(err, cache.ErrAway) && !errors.Is(err, cache.ErrReadOnly) {
 			s.guard.say("send", fmt.Errorf("send %s to the remote cache: %w", k, err))
 		}
 	}

@@ -323,8 +323,8 @@ func TestARemoteThatIsAwayIsLeftAlone(t *testing.T) {
 		requests int32
 		warnings []string
 	}{
-		"slow":      {func(ctx context.Context, _ bool) error { <-ctx.Done(); return ctx.Err() }, 1, []string{"leave the remote cache alone"}},
-		"refusing":  {func(context.Context, bool) error { return errors.New("connection refused") }, 3, []string{"send a", "leave the remote cache alone"}},
+		"slow":      {func(ctx context.Context, _ bool) error { <-ctx.Done(); return ctx.Err() }, 1, []string{"the remote cache is left alone"}},
+		"refusing":  {func(context.Context, bool) error { return errors.New("connection refused") }, 3, []string{"send a", "the remote cache is left alone"}},
 		"read-only": {func(_ context.Context, write bool) error { return map[bool]error{true: cache.ErrReadOnly}[write] }, 1, []string{"nothing more is sent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
