@@ -175,7 +175,7 @@ func TestATieredRunOverBadBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			only = "/v1/untrusted/"
-			s, w := joined(t, own)
+			s, _ := joined(t, own)
 			r, err := s.Open(t.Context(), d, 0, -1)
 			if err != nil {
 				t.Fatal(err)
@@ -185,7 +185,7 @@ func TestATieredRunOverBadBytes(t *testing.T) {
 			}
 			_ = r.Close()
 			only = "/v1/"
-			s, w = joined(t, own)
+			s, w := joined(t, own)
 			if _, err := s.Open(t.Context(), d, 0, -1); !errors.Is(err, cache.ErrNotFound) {
 				t.Errorf("both are bad: %v", err)
 			}

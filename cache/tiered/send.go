@@ -107,7 +107,10 @@ func (s *Store) sendBlob(ctx context.Context, b cache.Descriptor) error {
 	return s.guard.do(ctx, b.Size, func(ctx context.Context, alive func()) error {
 		body := &lazy{open: func() (io.ReadCloser, error) { return s.local.Open(ctx, b.Digest, 0, -1) }}
 		err := s.own.Put(ctx, b.Digest, b.Size, &transfer{Reader: body, alive: alive})
-		return errors.Join(err, body.Close())
+		if closing := body.Close(); err == nil {
+			err = closing
+		}
+		return err
 	})
 }
 
