@@ -20,7 +20,7 @@ import (
 // Changes is what a build did to its repository.
 type Changes struct {
 	Added   []tree.File // new files, not hashed, each with Open
-	Edited  []string    // restored files whose content is another now
+	Edited  []tree.File // restored files whose content is another now
 	Removed []string    // restored files that are gone
 }
 
@@ -47,7 +47,7 @@ func (l *Lease) Changes(ctx context.Context) (Changes, error) {
 				continue
 			}
 			if err != nil || now.digest != r.digest { // one that changes under our eyes is edited, too
-				c.Edited = append(c.Edited, name)
+				c.Edited = append(c.Edited, l.file(name, p))
 			}
 		}
 	}
@@ -57,6 +57,19 @@ func (l *Lease) Changes(ctx context.Context) (Changes, error) {
 		}
 	}
 	return c, nil
+}
+
+// Files are the files that the repository is recorded to hold, by path: what
+// Apply left in it.
+func (l *Lease) Files() []tree.File {
+	all := make([]tree.File, 0, len(l.index.files))
+	for _, name := range sortedKeys(l.index.files) {
+		r := l.index.files[name]
+		f := l.file(name, present{stamp: r.stamp, mode: r.mode})
+		f.Digest = r.digest
+		all = append(all, f)
+	}
+	return all
 }
 
 func (l *Lease) file(name string, p present) tree.File {

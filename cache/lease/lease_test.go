@@ -341,7 +341,7 @@ func TestAnEditPoisonsNobody(t *testing.T) {
 				t.Errorf("another lease: %+v", a)
 			}
 			changes, err := l.Changes(t.Context())
-			if err != nil || len(changes.Edited) != 1 || changes.Edited[0] != victim || len(changes.Added)+len(changes.Removed) != 0 {
+			if err != nil || len(changes.Edited) != 1 || changes.Edited[0].Path != victim || len(changes.Added)+len(changes.Removed) != 0 {
 				t.Errorf("changes: %+v, %v", changes, err)
 			}
 			closeLease(t, l)
@@ -649,5 +649,55 @@ func BenchmarkWarmApply(b *testing.B) {
 	once()
 	for b.Loop() {
 		once()
+	}
+}
+
+func TestKnownIsWhatTheLabelsLastRepositoryHolds(t *testing.T) {
+	p := pool(t, t.TempDir(), Options{})
+	if p.Known("orders") != nil {
+		t.Error("an empty pool knows something")
+	}
+	c := repository(5)
+	l := take(t, p, c)
+	if _, err := l.apply(t.Context(), c.entries(), c.fetch); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Label("orders"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p.Known("other") != nil {
+		t.Error("another label is known")
+	}
+	want := p.Known("orders")
+	if want == nil || want.Len() != len(c) {
+		t.Fatalf("known %v, want %d files", want, len(c))
+	}
+	nothing := func(_ context.Context, want []tree.Entry, _ tree.Sink) ([]tree.Entry, error) { return want, nil }
+	again, err := p.Take(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := again.Apply(t.Context(), want, nothing)
+	if err != nil || a.Kept.Files != len(c) || len(a.Missing) > 0 {
+		t.Errorf("applied %+v, %v", a, err)
+	}
+	beside, err := p.Take(t.Context(), want) // while the first is lent out
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := beside.Apply(t.Context(), want, nothing)
+	if err != nil || b.Copied.Files != len(c) {
+		t.Errorf("beside it: applied %+v, %v", b, err)
+	}
+	if n, err := p.Bytes(); err != nil || n != 2*want.Bytes() {
+		t.Errorf("%d bytes, %v; want %d", n, err, 2*want.Bytes())
+	}
+	for _, l := range []*Lease{again, beside} {
+		if err := l.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

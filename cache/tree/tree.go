@@ -64,6 +64,11 @@ func newTree(entries []Entry) *Tree {
 	return t
 }
 
+// Of makes a tree of entries, which other trees may be the source of: to be
+// restored, not to be saved from. Of several with one path the last one holds,
+// and a file that is a folder of another is left out.
+func Of(entries []Entry) *Tree { return newTree(union(entries)) }
+
 // All yields the entries, sorted by path.
 func (t *Tree) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {

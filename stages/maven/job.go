@@ -21,6 +21,7 @@ type job struct {
 	host     mvn.Host
 	tree     *mvn.Tree
 	args     mvn.Args
+	repo     mvn.Repository
 	module   *mvn.Module // nil when none is asked for
 	settings string      // absolute, or empty
 	said     saidSettings
@@ -70,6 +71,9 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if err := s.readSettings(j); err != nil {
 		return nil, err
 	}
+	if err := s.chooseRepository(j); err != nil {
+		return nil, err
+	}
 	s.wants(j)
 	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
 	if err != nil && j.known {
@@ -82,6 +86,9 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 		return nil, err
 	}
 	j.arguments = s.arguments(j)
+	if setting := s.config.Repository; j.repo.Path != "" && setting != "" && setting != "auto" {
+		j.use(j.repo.Path)
+	}
 	return j, nil
 }
 

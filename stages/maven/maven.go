@@ -14,8 +14,11 @@ type Config struct {
 	Profiles []string `yaml:"profiles"` // -P
 	Args     []string `yaml:"args"`     // passed to Maven as they are
 	Settings string   `yaml:"settings"` // a settings.xml, relative to the project's folder
-	Tune     string   `yaml:"tune"`     // auto, on or off: whether the JVMs are tuned; empty means auto
-	Version  string   `yaml:"version"`  // of Maven, such as 3.9.11; empty or auto: the project's own, else the installed one
+	// Repository is Maven's: auto, user, leased, or a folder, relative to the
+	// project's; empty means auto.
+	Repository string `yaml:"repository"`
+	Tune       string `yaml:"tune"`    // auto, on or off: whether the JVMs are tuned; empty means auto
+	Version    string `yaml:"version"` // of Maven, such as 3.9.11; empty or auto: the project's own, else the installed one
 	// Inputs are the patterns of what the job reads, as .gitignore has them,
 	// the last match wins and ! takes back; empty means DefaultInputs.
 	Inputs []string `yaml:"inputs"`
@@ -34,7 +37,9 @@ type In struct {
 	Read   time.Time
 	Commit string // HEAD, for builds that read it
 	Branch string
-	Dirty  bool
+	// DefaultBranch is origin's, where the clone knows it.
+	DefaultBranch string
+	Dirty         bool
 }
 
 // File is one file that the job may read.

@@ -46,22 +46,15 @@ func repositoryPath(r mvn.Resolved) (string, bool) {
 	return place, strings.HasSuffix(r.File, string(filepath.Separator)+place)
 }
 
-// repository is the folder that Maven keeps artifacts in, as far as arguments
-// tell; settings may say otherwise.
-func (j *job) repository() string {
-	if dir, ok := j.args.Property("maven.repo.local"); ok {
-		return absolute(j.dir, dir)
-	}
-	return filepath.Join(j.host.Home, ".m2", "repository")
-}
-
 // changedLocally names an artifact that is on this host, but is not the one
 // that the kept job took: installed over it since, or edited. What is not here
 // would be downloaded, and a released artifact never changes.
 func (j *job) changedLocally(n needs) string {
-	root := j.repository()
+	if j.repo.Leased {
+		return "" // it holds what was downloaded, as it was
+	}
 	for _, f := range n.Files {
-		path := filepath.Join(root, f.Path)
+		path := filepath.Join(j.repo.Path, f.Path)
 		_, err := os.Lstat(path)
 		if err == nil && !j.book.Is(path, cache.Descriptor{Digest: f.Digest, Size: f.Size}) {
 			return f.Path

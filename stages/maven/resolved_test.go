@@ -46,7 +46,7 @@ func TestNeedsRefuseWhatMayChange(t *testing.T) {
 			t.Errorf("%s: reason %q, want %q", c.id, reason, c.reason)
 		}
 		if c.id == "org.a:x:jar:1.0" {
-			j.args = mvn.ReadArgs(j.host, project, []string{"-Dmaven.repo.local=" + repo})
+			j.repo.Path = repo
 			if changed := j.changedLocally(n); changed != "" {
 				t.Errorf("%s counts as changed", changed)
 			}

@@ -43,8 +43,13 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	defer release()
 	env.Emit(runner.Note{Text: fmt.Sprintf("%s, on %s", j.launcherText(), j.jdkText())})
+	repository, err := s.takeRepository(ctx, env, j, in)
+	if err != nil {
+		return runner.Result[Out]{}, err
+	}
 	s.tune(ctx, env, j, in.Tree)
 	a, err := s.build(ctx, env, j)
+	defer func() { s.giveBack(env, j, repository, a) }() // what follows reads it
 	if err != nil {
 		return runner.Result[Out]{Out: a.out(j)}, err
 	}

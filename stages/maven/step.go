@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/ci"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
@@ -22,10 +23,13 @@ type Deps struct {
 	// masked; nil tells nobody.
 	Secret func(values ...string)
 	// Token obtains a CodeArtifact token; nil asks AWS.
-	Token   func(context.Context, mvn.Token) (value string, expires time.Time, err error)
-	State   string        // the folder that keeps the last run's key; empty keeps none
-	Explain bool          // say what part of the key differs from the last run's
-	Grace   time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+	Token func(context.Context, mvn.Token) (value string, expires time.Time, err error)
+	// Repositories are what leased repositories come from; nil leases none.
+	Repositories *Repositories
+	CI           ci.Info       // what CI tells of the build; zero outside CI
+	State        string        // the folder that keeps the last run's key; empty keeps none
+	Explain      bool          // say what part of the key differs from the last run's
+	Grace        time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
 }
 
 // Step runs the Maven job.
@@ -70,6 +74,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		"with " + j.launcherText(),
 		"on " + j.jdkText(),
 	}
+	lines = append(lines, s.repositoryPlan(ctx, j, in)...)
 	if j.launcher.Note != "" {
 		lines = append(lines, j.launcher.Note)
 	}

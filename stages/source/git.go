@@ -135,7 +135,7 @@ func listGit(ctx context.Context, dir string) (*listing, error) {
 
 // readLayout asks where the work tree begins and how its objects are named.
 func (l *listing) readLayout(ctx context.Context, dir string) error {
-	out, err := git(ctx, dir, nil, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--show-object-format")
+	out, err := git(ctx, dir, nil, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-common-dir", "--show-object-format")
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,22 @@ func (l *listing) readLayout(ctx context.Context, dir string) error {
 		return errNoWorkTree
 	}
 	l.top = filepath.Join(dir, lines[1])
-	l.sha256 = len(lines) > 2 && lines[2] == "sha256" // git before 2.25 echoes the flag
+	if len(lines) < 4 {
+		return nil
+	}
+	l.sha256 = lines[3] == "sha256" // git before 2.25 echoes the flag
+	common := lines[2]
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(dir, common)
+	}
+	// A symbolic reference is a file of its own; a clone with reftables has
+	// none, and does not say.
+	head, err := os.ReadFile(filepath.Join(common, "refs", "remotes", "origin", "HEAD"))
+	if err == nil {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(string(head)), "ref: refs/remotes/origin/"); ok {
+			l.defaultBranch = name
+		}
+	}
 	return nil
 }
 

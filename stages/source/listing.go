@@ -18,18 +18,19 @@ type file struct {
 
 // listing is a folder's files, and its place in git's history.
 type listing struct {
-	files    []file
-	git      bool
-	top      string // the work tree's top folder; empty outside git
-	sha256   bool   // the repository names objects by SHA-256 instead of SHA-1
-	plain    bool   // core.fileMode is off: the disk's executable bits mean nothing
-	commit   string
-	branch   string
-	dirty    bool
-	changes  int // files that differ from the commit
-	remote   string
-	time     time.Time
-	warnings []string
+	files         []file
+	git           bool
+	top           string // the work tree's top folder; empty outside git
+	sha256        bool   // the repository names objects by SHA-256 instead of SHA-1
+	plain         bool   // core.fileMode is off: the disk's executable bits mean nothing
+	commit        string
+	branch        string
+	defaultBranch string // origin's
+	dirty         bool
+	changes       int // files that differ from the commit
+	remote        string
+	time          time.Time
+	warnings      []string
 }
 
 // String says in one line what the source is.

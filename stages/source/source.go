@@ -29,8 +29,10 @@ type Out struct {
 	Tree   string `json:"tree"`             // digest of the files that a build can see, sha256:…
 	Commit string `json:"commit,omitempty"` // HEAD's full hash; empty outside git
 	Branch string `json:"branch,omitempty"` // empty outside git or on a detached HEAD
-	Dirty  bool   `json:"dirty"`            // files differ from the commit
-	Remote string `json:"remote,omitempty"` // origin's URL without credentials
+	// DefaultBranch is origin's, as far as the clone knows it.
+	DefaultBranch string `json:"defaultBranch,omitempty"`
+	Dirty         bool   `json:"dirty"`            // files differ from the commit
+	Remote        string `json:"remote,omitempty"` // origin's URL without credentials
 	// Time is the commit's time in UTC. Outside git, and in a repository
 	// without commits, it is the zero time.
 	Time time.Time `json:"time"`
@@ -122,15 +124,16 @@ func (s *Step) read(ctx context.Context) (Out, *listing, error) {
 		return Out{}, nil, fault.New(fault.BadInput, "make it readable, or let .gitignore name it", "%w", err)
 	}
 	return Out{
-		Dir:    s.config.Dir,
-		Tree:   treeDigest(project.files),
-		Commit: project.commit,
-		Branch: project.branch,
-		Dirty:  project.dirty,
-		Remote: project.remote,
-		Time:   project.time,
-		Files:  public(project.files),
-		Read:   began,
+		Dir:           s.config.Dir,
+		Tree:          treeDigest(project.files),
+		Commit:        project.commit,
+		Branch:        project.branch,
+		DefaultBranch: project.defaultBranch,
+		Dirty:         project.dirty,
+		Remote:        project.remote,
+		Time:          project.time,
+		Files:         public(project.files),
+		Read:          began,
 	}, project, nil
 }
 

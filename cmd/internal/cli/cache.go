@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 
 	"github.com/fastship/fastship/cmd/internal/road"
-	"github.com/fastship/fastship/cmd/internal/spec"
-	"github.com/fastship/fastship/internal/ci"
 	"github.com/spf13/cobra"
 )
 
@@ -99,19 +96,7 @@ func (e Env) cacheOptions(args []string) (road.Options, error) {
 	if len(args) == 1 {
 		dir = args[0]
 	}
-	dir, err := projectDir(dir)
-	if err != nil {
-		return road.Options{}, err
-	}
-	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), e.Getenv)
-	if err != nil {
-		return road.Options{}, err
-	}
-	settings, err := e.settings()
-	if err != nil {
-		return road.Options{}, err
-	}
-	return road.Options{Dir: dir, Spec: config, CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes, CI: ci.Detect(e.Getenv)}, nil
+	return e.project(dir)
 }
 
 // megabytes is a size in powers of ten, as disks are sold.

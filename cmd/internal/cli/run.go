@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -110,23 +111,34 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	if f.dryRun && f.result != "" {
 		return road.Result{}, fault.New(fault.BadInput, "leave one of them out", "--dry-run writes nothing, so there is no --result")
 	}
+	opt, err := env.project(dir)
+	if err != nil {
+		return road.Result{}, err
+	}
+	opt.DryRun, opt.Sandbox, opt.Keep, opt.Force, opt.Explain = f.dryRun, f.sandbox, f.keep, f.force, f.explain
+	opt.From, opt.Until, opt.Secret = f.from, f.until, secret
+	return road.Run(ctx, opt, emit)
+}
+
+// project are the options that a project's folder and the environment give.
+func (e Env) project(dir string) (road.Options, error) {
 	dir, err := projectDir(dir)
 	if err != nil {
-		return road.Result{}, err
+		return road.Options{}, err
 	}
-	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), env.Getenv)
+	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), e.Getenv)
 	if err != nil {
-		return road.Result{}, err
+		return road.Options{}, err
 	}
-	settings, err := env.settings()
+	settings, err := e.settings()
 	if err != nil {
-		return road.Result{}, err
+		return road.Options{}, err
 	}
-	return road.Run(ctx, road.Options{
-		Dir: dir, Spec: config, Environ: env.Environ, Home: settings.home,
-		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes, CI: ci.Detect(env.Getenv),
-		DryRun: f.dryRun, Sandbox: f.sandbox, Keep: f.keep, Force: f.force, Explain: f.explain, From: f.from, Until: f.until, Secret: secret,
-	}, emit)
+	config.Cache.Store = cmp.Or(settings.store, config.Cache.Store)
+	return road.Options{
+		Dir: dir, Spec: config, Environ: e.Environ, Home: settings.home,
+		CacheDir: settings.cacheDir, CacheBytes: settings.cacheBytes, CI: ci.Detect(e.Getenv),
+	}, nil
 }
 
 func projectDir(dir string) (string, error) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fastship/fastship/cmd/internal/spec"
 	"github.com/fastship/fastship/internal/fault"
 )
 
@@ -14,6 +15,7 @@ type settings struct {
 	home       string // the user's home folder, empty when there is none
 	cacheDir   string // FASTSHIP_CACHE_DIR, else fastship in the user's cache folder
 	cacheBytes int64  // FASTSHIP_CACHE_SIZE, 0 for the default
+	store      string // FASTSHIP_CACHE_STORE, which overrules cache.store; empty: it stands
 }
 
 func (e Env) settings() (settings, error) {
@@ -38,6 +40,10 @@ func (e Env) settings() (settings, error) {
 	var err error
 	if s.cacheBytes, err = parseBytes(size); err != nil {
 		return s, fault.New(fault.BadInput, "give a number of bytes, or one with K, M, G or T behind it", "FASTSHIP_CACHE_SIZE %s: %w", size, err)
+	}
+	s.store, _ = e.Getenv("FASTSHIP_CACHE_STORE")
+	if err := spec.CheckStore(s.store); s.store != "" && err != nil {
+		return s, fault.New(fault.BadInput, "write dir, or s3://bucket/prefix?region=…, as for cache.store", "FASTSHIP_CACHE_STORE: %w", err)
 	}
 	return s, nil
 }

@@ -18,12 +18,12 @@ import (
 // build joins the stages that this run has: always up to the image, the push
 // when there is a repository, the rollout when there is a service; in the
 // sandbox all of them.
-func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, error) {
+func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	b := &runner.Builder{}
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
 	job := mavenStep(opt, memory)
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
-	img := runner.Add(b, imageStep(opt, memory, job), runner.Join(b, src, mvn, imageIn))
+	img := runner.Add(b, imageStep(opt, &memory.Cache, job), runner.Join(b, src, mvn, imageIn))
 	pushed := runner.Join(b, src, img, pushIn)
 	switch {
 	case opt.Sandbox:
@@ -42,10 +42,13 @@ func build(opt Options, memory *cache.Cache, place *place) (*runner.Builder, err
 	return b, nil
 }
 
-func mavenStep(opt Options, memory *cache.Cache) runner.Step[maven.In, maven.Out] {
+func mavenStep(opt Options, memory *memory) runner.Step[maven.In, maven.Out] {
 	config := opt.Spec.Maven
 	config.Dir = opt.Dir
-	return maven.New(config, maven.Deps{Cache: memory, Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain})
+	return maven.New(config, maven.Deps{
+		Cache: &memory.Cache, Repositories: &memory.repositories, CI: opt.CI,
+		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain,
+	})
 }
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
@@ -63,7 +66,7 @@ func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven
 }
 
 func mavenIn(s source.Out) maven.In {
-	in := maven.In{Dir: s.Dir, Tree: s.Tree, Read: s.Read, Commit: s.Commit, Branch: s.Branch, Dirty: s.Dirty}
+	in := maven.In{Dir: s.Dir, Tree: s.Tree, Read: s.Read, Commit: s.Commit, Branch: s.Branch, DefaultBranch: s.DefaultBranch, Dirty: s.Dirty}
 	for _, f := range s.Files {
 		in.Files = append(in.Files, maven.File(f))
 	}

@@ -72,7 +72,7 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 	}
 	place := &place{opt: opt, memory: &memory.Cache, tell: tell}
 	defer place.close(context.WithoutCancel(ctx))
-	b, err := build(opt, &memory.Cache, place)
+	b, err := build(opt, memory, place)
 	if err != nil {
 		return result, err
 	}

@@ -180,12 +180,16 @@ func (d *decoder) section(entries []entry, into reflect.Value, path string) erro
 // unknown names the key that was meant: a near one here, or one of the same
 // name in another section.
 func (d *decoder) unknown(e entry, fields []field, path string) error {
-	var here, all, leaves []string
+	var here, leaves []string
 	for _, f := range fields {
 		here = append(here, f.name)
 	}
+	paths := map[string][]string{} // by last word
 	for _, f := range allFields() {
-		all, leaves = append(all, f.path), append(leaves, f.name)
+		leaves = append(leaves, f.name)
+		if strings.Contains(f.path, ".") {
+			paths[f.name] = append(paths[f.name], f.path)
+		}
 	}
 	where := ""
 	if path != "" {
@@ -193,15 +197,15 @@ func (d *decoder) unknown(e entry, fields []field, path string) error {
 	}
 	message := fmt.Sprintf("unknown key %q%s", e.name, where)
 	hint := "the keys" + where + ": " + strings.Join(here, ", ")
-	elsewhere := slices.IndexFunc(all, func(p string) bool { return strings.HasSuffix(p, "."+e.name) })
+	elsewhere := paths[e.name]
+	if guess := near.Names(e.name, leaves, 1); len(elsewhere) == 0 && len(guess) > 0 {
+		elsewhere = paths[guess[0]]
+	}
 	plain := strings.NewReplacer("-", "", "_", "").Replace(e.name)
 	if guess := near.Names(plain, here, 1); len(guess) > 0 {
 		message += fmt.Sprintf("; did you mean %q?", guess[0])
-	} else if elsewhere >= 0 {
-		message += fmt.Sprintf("; did you mean %s?", all[elsewhere])
-	} else if guess := near.Names(e.name, leaves, 1); len(guess) > 0 {
-		at := slices.Index(leaves, guess[0])
-		message += fmt.Sprintf("; did you mean %s?", all[at])
+	} else if len(elsewhere) > 0 {
+		message += fmt.Sprintf("; did you mean %s?", strings.Join(elsewhere, " or "))
 	}
 	return d.fail(e.key, hint, "%s", message)
 }

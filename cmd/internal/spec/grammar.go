@@ -1,8 +1,12 @@
 package spec
 
 import (
+	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/fastship/fastship/cache/s3"
+	"github.com/fastship/fastship/internal/fault"
 )
 
 // The grammar of image references is that of the distribution project's
@@ -86,6 +90,21 @@ func tune(s string) error {
 		return nil
 	}
 	return advise("write auto, on or off", "%s is none of them", quote(s))
+}
+
+// CheckStore holds the values of cache.store.
+func CheckStore(s string) error {
+	if s == "dir" {
+		return nil
+	}
+	if !strings.HasPrefix(s, "s3://") {
+		return advise("write dir, or s3://bucket/prefix?region=…", "%s is no store", quote(s))
+	}
+	_, err := s3.ParseURL(s)
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		return advise(e.Hint, "%w", e.Err)
+	}
+	return err
 }
 
 // base wants jlink or something that could be an image's reference.

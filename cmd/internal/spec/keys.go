@@ -22,10 +22,12 @@ var keys = []key{
 	{path: "maven.inputs", doc: "What the job reads, as patterns of .gitignore; !pattern takes back. A change of other files does not run Maven.", initial: "all but documentation", example: "src/"},
 	{path: "maven.environment", doc: "Environment variables that the job reads, by name. Those that a pom names are known.", example: "BUILD_NUMBER"},
 	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder.", initial: "Maven's own"},
+	{path: "maven.repository", doc: "Maven's local repository: leased (fastship's own, restored from the cache), user (~/.m2/repository), or a folder.", initial: "auto: leased in CI and with a shared cache, else user"},
 	{path: "maven.tune", doc: "Tune Maven's JVMs and its tests': auto (what was faster for this job), on or off.", initial: "auto", check: tune, example: "off"},
 	{path: "maven.version", doc: "Maven's version, such as 3.9.11: taken from the wrapper or PATH when it is that one, else downloaded and kept in the cache.", initial: "auto"},
 
 	{path: "cache", doc: "What builds remember between runs."},
+	{path: "cache.store", doc: "Where it is kept for all hosts: s3://bucket/prefix?region=…; or dir, on this machine alone.", initial: "dir", check: CheckStore, example: "s3://builds/fastship"},
 	{path: "cache.scope", doc: "Who is trusted to share this build's cache: trusted, or a name of your choice for a cache apart from it.", initial: "one of its own for each pull request, else trusted", check: scope},
 
 	{path: "image", doc: "What the image is made of and where it goes."},

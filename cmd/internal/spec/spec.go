@@ -37,6 +37,7 @@ type Spec struct {
 
 // Cache is the cache section: whose cache a build uses.
 type Cache struct {
+	Store string `yaml:"store"` // dir, or s3://BUCKET/PREFIX?…; empty means dir
 	Scope string `yaml:"scope"` // trusted, or the name of an untrusted scope; default: as internal/ci detects
 }
 

@@ -159,9 +159,9 @@ func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		// keys
 		"mavn: {}":                         `1:1: unknown key "mavn"; did you mean "maven"? | the keys: version, maven, cache, image, deploy`,
-		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, tune, version, inputs, environment`,
+		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, repository, tune, version, inputs, environment`,
 		"tags: [x]":                        `1:1: unknown key "tags"; did you mean image.tags?`,
-		"repositry: x":                     `1:1: unknown key "repositry"; did you mean image.repository?`,
+		"repositry: x":                     `1:1: unknown key "repositry"; did you mean maven.repository or image.repository?`,
 		"deploy: {time-out: 3m}":           `1:10: unknown key "time-out" in deploy; did you mean "timeout"?`,
 		"image: {jar: x}":                  `1:9: unknown key "jar" in image`,
 		"xyzzy: 1":                         `1:1: unknown key "xyzzy" | the keys: version, maven, cache, image, deploy`,

@@ -165,6 +165,13 @@ func isMetadata(name string) bool {
 	return name == "resolver-status.properties" || strings.HasPrefix(name, "maven-metadata") && strings.HasSuffix(name, ".xml")
 }
 
+// MayChange tells whether Maven itself changes a file of its repository in
+// place: tracking files, metadata and what lies with SNAPSHOTs.
+func MayChange(p string) bool {
+	name := path.Base(p)
+	return name == tracking || isMetadata(name) || isSnapshot(p)
+}
+
 // leftByName tells what no repository needs to keep, whatever it holds.
 func leftByName(p string) (Left, bool) {
 	switch path.Ext(p) {

@@ -10,11 +10,12 @@ import (
 
 // RepositoryID is what names the trees of a project's local repository.
 type RepositoryID struct {
-	Project string // ProjectName's
+	Project string // the root pom's group:artifact, the same wherever it is checked out
 	Remotes string // RemotesKey's
-	Branch  string // being built
-	Base    string // that a pull request goes to; may be empty
-	Default string // of the project; may be empty
+	Branch  string // being built; may be empty
+	// Fallbacks are the branches to look up after it, best first: a pull
+	// request's base, the project's default branch. Empty ones do not count.
+	Fallbacks []string
 }
 
 // Pointers names one look-up: the released artifacts, and what changes.
@@ -38,7 +39,7 @@ type Pointers struct {
 // used, so that a changed pom finds all that did not change.
 func PointerNames(id RepositoryID) []Pointers {
 	var all []Pointers
-	for i, branch := range []string{id.Branch, id.Base, id.Default} {
+	for i, branch := range append([]string{id.Branch}, id.Fallbacks...) {
 		if branch == "" && i > 0 {
 			continue
 		}
@@ -78,29 +79,6 @@ func segment(s string) string {
 		return out.String()
 	}
 	return out.String()[:longSegment] + "+" + cache.Sum([]byte(s)).Hex()[:16]
-}
-
-// ProjectName is the project that a git remote's URL names, as HOST/PATH in
-// lower-case host and without user, password, scheme, port and ".git"; without
-// a remote it is the folder's name.
-func ProjectName(remote, dir string) string {
-	s := strings.TrimSpace(remote)
-	if s == "" {
-		return path.Base(strings.ReplaceAll(dir, `\`, "/"))
-	}
-	_, rest, url := strings.Cut(s, "://")
-	if url {
-		s = rest
-	}
-	s, _, _ = strings.Cut(s, "?")
-	host, p, _ := strings.Cut(s, "/")
-	if !url && strings.Contains(host, ":") { // git@host:path
-		host, p, _ = strings.Cut(s, ":")
-	}
-	host = host[strings.LastIndex(host, "@")+1:]
-	host, _, _ = strings.Cut(host, ":")
-	p = strings.TrimSuffix(strings.Trim(p, "/"), ".git")
-	return strings.TrimPrefix(strings.ToLower(host)+"/"+p, "/")
 }
 
 // RemotesKey names, in 16 hexadecimal digits, the IDs of the remote

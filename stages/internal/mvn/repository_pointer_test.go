@@ -10,9 +10,9 @@ import (
 )
 
 func TestPointerNames(t *testing.T) {
-	id := RepositoryID{Project: "github.com/acme/orders", Remotes: "0123456789abcdef", Branch: "feature/é x", Base: "main", Default: "main"}
+	id := RepositoryID{Project: "com.acme:orders", Remotes: "0123456789abcdef", Branch: "feature/é x", Fallbacks: []string{"", "main", "main"}}
 	got := PointerNames(id)
-	dir := "maven/1/0123456789abcdef/github.com%2Facme%2Forders/"
+	dir := "maven/1/0123456789abcdef/com.acme%3Aorders/"
 	want := []Pointers{
 		{dir + "feature%2F%C3%A9%20x/releases", dir + "feature%2F%C3%A9%20x/snapshots"},
 		{dir + "main/releases", dir + "main/snapshots"},
@@ -32,21 +32,6 @@ func TestPointerNames(t *testing.T) {
 			t.Errorf("branches %.20q and %.20q have the same name", other, branch)
 		}
 		seen[p.Release] = branch
-	}
-}
-
-func TestProjectNameHoldsNoSecret(t *testing.T) {
-	for remote, want := range map[string]string{
-		"https://me:s3cret@GitHub.com/acme/orders.git":   "github.com/acme/orders",
-		"git@github.com:acme/orders.git":                 "github.com/acme/orders",
-		"ssh://git@github.com:22/acme/orders":            "github.com/acme/orders",
-		"https://tok%40en@host/a/b.git?private_token=s3": "host/a/b",
-		"/srv/git/orders.git":                            "srv/git/orders",
-		"":                                               "checkout",
-	} {
-		if got := ProjectName(remote, "/home/me/checkout"); got != want {
-			t.Errorf("%q: %q, want %q", remote, got, want)
-		}
 	}
 }
 
