@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fastship/fastship/internal/centraltest"
 )
 
 // plantedSecret stands in the settings, as a password and in a URL.
@@ -45,10 +47,10 @@ func TestKeptFilesSpareRequests(t *testing.T) {
 }
 
 func sparesRequests(t *testing.T, mvn, dir string) {
-	proxy := newCentralProxy(t)
+	proxy := centraltest.Start(t)
 	first := newHost(t, mvn, proxy)
 	report := first.build(t, dir)
-	asked, _ := proxy.take()
+	asked, _ := proxy.Take()
 	if len(asked) == 0 {
 		t.Fatal("the empty host asked for nothing: the proxy is not in the way")
 	}
@@ -73,7 +75,7 @@ func sparesRequests(t *testing.T, mvn, dir string) {
 	second := newHost(t, mvn, proxy)
 	second.restore(t, first, selection.Release)
 	report = second.build(t, dir)
-	if asked, metadata := proxy.take(); len(asked) > 0 {
+	if asked, metadata := proxy.Take(); len(asked) > 0 {
 		t.Errorf("the second host asked for %d artifacts (and %d times for metadata): %q", len(asked), len(metadata), asked)
 	}
 
@@ -94,7 +96,7 @@ func sparesRequests(t *testing.T, mvn, dir string) {
 	third := newHost(t, mvn, proxy)
 	third.restore(t, first, used)
 	third.build(t, dir)
-	if asked, _ := proxy.take(); len(asked) > 0 {
+	if asked, _ := proxy.Take(); len(asked) > 0 {
 		t.Errorf("the third host, pruned to use, asked for %d artifacts: %q", len(asked), asked)
 	}
 	t.Logf("pruned %d to %d files, %d resolved", len(kept), len(used), len(resolved))
@@ -111,7 +113,7 @@ func countLeft(left map[Left][]string) string {
 // mavenHost is a host of its own: a home, settings and an empty repository.
 type mavenHost struct{ mvn, home, settings, repository string }
 
-func newHost(t *testing.T, mvn string, proxy *centralProxy) mavenHost {
+func newHost(t *testing.T, mvn string, proxy *centraltest.Proxy) mavenHost {
 	home := t.TempDir()
 	h := mavenHost{mvn, home, filepath.Join(home, "settings.xml"), filepath.Join(home, "repository")}
 	url := strings.Replace(proxy.URL, "http://", "http://ci:"+plantedSecret+"@", 1)

@@ -1,4 +1,6 @@
-package mvn
+// Package centraltest stands before Maven Central in tests, and counts what is
+// asked of it.
+package centraltest
 
 import (
 	"io"
@@ -12,19 +14,23 @@ import (
 	"testing"
 )
 
-// centralProxy stands before Maven Central and counts what is asked of it. It
-// answers out of this user's own local repository where that has the file, so
-// that tests download little.
-type centralProxy struct {
-	*httptest.Server
+const central = "https://repo.maven.apache.org/maven2/"
+
+// Proxy is a mirror of Maven Central on the loopback. It answers out of this
+// user's own local repository where that has the file, so that tests download
+// little.
+type Proxy struct {
+	URL   string
 	mu    sync.Mutex
 	asked []string
 }
 
-func newCentralProxy(t *testing.T) *centralProxy {
-	p := &centralProxy{}
+// Start runs a proxy until the test ends.
+func Start(t *testing.T) *Proxy {
+	t.Helper()
+	p := &Proxy{}
 	local := os.DirFS(filepath.Join(os.Getenv("HOME"), ".m2", "repository"))
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 		p.mu.Lock()
 		p.asked = append(p.asked, name)
@@ -34,9 +40,10 @@ func newCentralProxy(t *testing.T) *centralProxy {
 			_, _ = io.Copy(w, f) // a client that hangs up says so itself
 			return
 		}
-		forward(w, r, centralURL+"/"+name)
+		forward(w, r, central+name)
 	}))
-	t.Cleanup(p.Close)
+	t.Cleanup(server.Close)
+	p.URL = server.URL
 	return p
 }
 
@@ -56,9 +63,9 @@ func forward(w http.ResponseWriter, r *http.Request, url string) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
-// take returns what was asked since the last call: artifacts with their
+// Take returns what was asked since the last call: artifacts with their
 // checksums, and metadata.
-func (p *centralProxy) take() (artifacts, metadata []string) {
+func (p *Proxy) Take() (artifacts, metadata []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range p.asked {
