@@ -128,7 +128,7 @@ func TestASecondHostBuildsWithoutDownloads(t *testing.T) {
 		t.Skip("runs Maven and minio; set FASTSHIP_INTEGRATION=1")
 	}
 	endpoint := s3test.Start(t, s3test.MinIO)
-	store := "s3://" + s3test.Bucket + "/team?region=" + s3test.Region + "&pathStyle=true&endpoint=" + endpoint
+	store := "s3://" + s3test.Bucket + "/team?region=" + s3test.Region + "&path-style=true&endpoint=" + endpoint
 	for name, extensions := range map[string]string{
 		"orders": "",
 		"hello":  `<extensions><extension><groupId>kr.motd.maven</groupId><artifactId>os-maven-plugin</artifactId><version>1.7.1</version></extension></extensions>`,

@@ -57,7 +57,6 @@ type restored struct {
 	lease               *lease.Lease
 	releases, snapshots *tree.Tree // as found; nil when absent
 	names               mvn.Pointers
-	dir                 string // where Maven finds it
 }
 
 // pointers are the trees to look up, best first.
