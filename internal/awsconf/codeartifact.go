@@ -12,7 +12,9 @@ import (
 )
 
 // CodeArtifactToken obtains a password for the repositories of a domain, good
-// for 12 hours or for as long as a role's credentials are. Errors are of class
+// for 12 hours, also where the role's own session ends sooner
+// (docs.aws.amazon.com/codeartifact/latest/ug/tokens-authentication.html).
+// Errors are of class
 // fault.Missing and name the permissions that are wanted.
 func CodeArtifactToken(ctx context.Context, cfg aws.Config, domain, owner string) (token string, expires time.Time, err error) {
 	out, err := codeartifact.NewFromConfig(cfg).GetAuthorizationToken(ctx, &codeartifact.GetAuthorizationTokenInput{
