@@ -61,10 +61,9 @@ func (s *Step) recall(ctx context.Context, key cache.Key) (application, bool) {
 }
 
 // remember keeps an application whose jar was the same from its naming to the
-// last byte read. A thin jar names others beside it, which its digest does not
-// cover.
-func (s *Step) remember(ctx context.Context, book *stamp.Book, key cache.Key, in In, app application) {
-	if key == "" || app.Kind == appjar.Thin || !book.Is(in.Jar.Name, in.Jar) {
+// last byte read. What a jar names beside it is not covered by its digest.
+func (s *Step) remember(ctx context.Context, book *stamp.Book, key cache.Key, in In, jar *appjar.App, app application) {
+	if key == "" || jar.Beside || !book.Is(in.Jar.Name, in.Jar) {
 		return
 	}
 	blobs := make([]cache.Descriptor, len(app.Layers))

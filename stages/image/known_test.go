@@ -181,11 +181,12 @@ func TestThinJarIsNeverKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	lib := filepath.Join(dir, "lib", "x.jar")
-	writeZip(t, lib, "one", "1")
 	in = digested(t, in)
+	bare := s.mustRun(t, in).Out
+	writeZip(t, lib, "one", "1")
 	one := s.mustRun(t, in)
 	writeZip(t, lib, "two", strings.Repeat("2", 99))
-	if two := s.mustRun(t, in); one.Out.Kind != "thin" || one.Out.Digest == two.Out.Digest {
+	if two := s.mustRun(t, in); bare.Kind != "plain" || one.Out.Kind != "thin" || one.Out.Digest == two.Out.Digest {
 		t.Errorf("a changed library is not in the image: %+v", two.Out)
 	}
 }

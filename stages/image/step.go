@@ -203,7 +203,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 		out, written, err = s.build(ctx, env, in, jdk, jar, &app)
 	}
 	if err == nil {
-		s.remember(ctx, book, key, in, app)
+		s.remember(ctx, book, key, in, jar, app)
 	}
 	return out, written, err
 }

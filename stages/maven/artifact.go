@@ -81,7 +81,10 @@ func runnable(file string) bool {
 }
 
 // mainClass is the Main-Class of a jar's manifest, or empty.
-func mainClass(jar string) string {
+func mainClass(jar string) string { return manifestOf(jar, "Main-Class") }
+
+// manifestOf is a main attribute of a jar's manifest, or empty.
+func manifestOf(jar, name string) string {
 	z, err := zip.OpenReader(jar)
 	if err != nil {
 		return ""
@@ -96,7 +99,7 @@ func mainClass(jar string) string {
 	if err != nil {
 		return ""
 	}
-	return manifestValue(text, "Main-Class")
+	return manifestValue(text, name)
 }
 
 // manifestValue reads a main attribute: its section ends at the first blank

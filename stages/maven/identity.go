@@ -63,7 +63,15 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 		id.reason = reason
 		return id
 	}
-	id.files = inputs(in.Files, s.config.Inputs, texts.poms)
+	if id.files, err = s.files(j, in.Files, texts.poms); err != nil {
+		id.reason = err.Error()
+		return id
+	}
+	links, err := j.linked(id.files, in.Files)
+	if err != nil {
+		id.reason = err.Error()
+		return id
+	}
 	jdk, err := j.choice.JDK.Identity()
 	if err == nil {
 		var maven cache.Digest
@@ -71,6 +79,7 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 		names := slices.Concat(s.config.Environment, alwaysRead(), environmentIn(texts.poms+texts.dotMvn), texts.variables)
 		id.parts = cache.NewKey("maven-job", skipVersion).
 			Add("source", string(digest(id.files))).
+			Add("linked files", string(digest(links))).
 			Add("poms", string(j.tree.Digest)).
 			Add("goals", s.config.Goals).
 			Add("module", s.config.Module).
@@ -91,6 +100,18 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 	}
 	id.key = id.parts.Key()
 	return id
+}
+
+// files are those that count, of the source and beyond it.
+func (s *Step) files(j *job, listed []File, poms string) ([]File, error) {
+	if reason := j.outside(listed); reason != "" && len(s.config.Inputs) == 0 {
+		return nil, errors.New(reason + "; maven.inputs would say what counts")
+	}
+	more, err := j.beyond(listed, poms)
+	if err != nil {
+		return nil, err
+	}
+	return inputs(slices.Concat(listed, more), s.config.Inputs, poms), nil
 }
 
 // alwaysRead are the variables that change what javac and tests do unasked.

@@ -3,6 +3,7 @@ package maven
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -27,10 +28,8 @@ func inputs(files []File, patterns []string, poms string) []File {
 	byDefault := len(patterns) == 0
 	if byDefault {
 		patterns = DefaultInputs()
-		for _, m := range resourceFolder.FindAllStringSubmatch(poms, -1) {
-			if !strings.Contains(m[1], "src") {
-				patterns = []string{"**"}
-			}
+		if readsAnything(poms) {
+			patterns = []string{"**"}
 		}
 	} else if strings.HasPrefix(patterns[0], "!") {
 		patterns = append([]string{"**"}, patterns...)
@@ -39,11 +38,36 @@ func inputs(files []File, patterns []string, poms string) []File {
 	for _, f := range files {
 		base := path.Base(f.Path)
 		if base == "pom.xml" || strings.HasPrefix(f.Path, "../") || strings.HasPrefix(f.Path, ".mvn/") ||
-			counts(patterns, f.Path) || byDefault && strings.Contains(poms, base) {
+			counts(patterns, f.Path) || byDefault && named(poms, f.Path) {
 			kept = append(kept, f)
 		}
 	}
 	return kept
+}
+
+// readsAnything tells whether poms take resources from outside src, which may
+// be anywhere.
+func readsAnything(poms string) bool {
+	return slices.ContainsFunc(resourceFolder.FindAllStringSubmatch(poms, -1), func(m []string) bool { return !strings.Contains(m[1], "src") })
+}
+
+// named tells whether a pom names the file, or the top folder that it is in.
+func named(poms, p string) bool {
+	folder, _, inside := strings.Cut(p, "/")
+	if strings.Contains(poms, path.Base(p)) || !inside {
+		return strings.Contains(poms, path.Base(p))
+	}
+	for rest := poms; ; {
+		i := strings.Index(rest, folder)
+		if i < 0 {
+			return false
+		}
+		end := i + len(folder)
+		if i > 0 && strings.ContainsRune(">/ \n\t", rune(rest[i-1])) && end < len(rest) && strings.ContainsRune("</ \n\t", rune(rest[end])) {
+			return true
+		}
+		rest = rest[end:]
+	}
 }
 
 func counts(patterns []string, p string) bool {

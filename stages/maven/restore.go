@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fastship/fastship/cache"
 )
@@ -33,6 +36,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 			}
 		}
 	}
+	paths = append(paths, besideJar(out.Jar.Name)...)
 	paths = slices.DeleteFunc(append(paths, out.Jar.Name), func(p string) bool { return !isFile(p) })
 	slices.Sort(paths)
 	made := madeJob{Out: out}
@@ -61,6 +65,19 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 	rel, err := filepath.Rel(j.dir, out.Jar.Name)
 	made.Out.Jar.Name, made.Out.JavaHome = filepath.ToSlash(rel), ""
 	return made, blobs, err
+}
+
+// besideJar are the files that a jar's manifest names on its class path, such
+// as target/lib/x.jar: a thin application is not whole without them.
+func besideJar(jar string) []string {
+	var paths []string
+	for ref := range strings.FieldsSeq(manifestOf(jar, "Class-Path")) {
+		u, err := url.Parse(ref)
+		if err == nil && u.Scheme == "" && u.Host == "" && u.Path != "" && !path.IsAbs(u.Path) {
+			paths = append(paths, filepath.Join(filepath.Dir(jar), filepath.FromSlash(u.Path)))
+		}
+	}
+	return paths
 }
 
 func (s *Step) put(ctx context.Context, j *job, file string) (cache.Descriptor, error) {
@@ -125,13 +142,14 @@ func (s *Step) write(ctx context.Context, target string, f keptFile, blob cache.
 
 // changedSince names an input that was written after the source was read: what
 // Maven made of it has another key. Folders tell of files that came and went;
-// those with a pom.xml change with every target folder.
+// those with a pom.xml change with every target folder. ctime shows a file
+// that was put there with an older time, too.
 func changedSince(dir string, files []File, read time.Time) string {
 	read = read.Add(-10 * time.Millisecond) // the kernel stamps files with a clock that ticks every few milliseconds
 	seen := map[string]bool{}
 	for _, f := range files {
-		info, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(f.Path)))
-		if err != nil || info.ModTime().After(read) {
+		name := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if !untouched(name, read, unix.Lstat) || f.Mode == "120000" && isFile(name) && !untouched(name, read, unix.Stat) {
 			return f.Path
 		}
 		folder := path.Dir(f.Path)
@@ -139,10 +157,15 @@ func changedSince(dir string, files []File, read time.Time) string {
 			continue
 		}
 		seen[folder] = true
-		info, err = os.Stat(filepath.Join(dir, filepath.FromSlash(folder)))
-		if err == nil && info.ModTime().After(read) && !isFile(filepath.Join(dir, filepath.FromSlash(folder), "pom.xml")) {
+		name = filepath.Dir(name)
+		if !untouched(name, read, unix.Stat) && !isFile(filepath.Join(name, "pom.xml")) {
 			return folder
 		}
 	}
 	return ""
+}
+
+func untouched(name string, since time.Time, stat func(string, *unix.Stat_t) error) bool {
+	var st unix.Stat_t
+	return stat(name, &st) == nil && st.Ctim.Nano() <= since.UnixNano()
 }

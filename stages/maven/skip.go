@@ -25,6 +25,7 @@ type needs struct {
 	Environment []string      `json:"environment"` // named by poms out of the repository
 	Asked       []string      `json:"asked"`       // files that switch those poms' profiles
 	Commit      bool          `json:"commit"`      // a plug-in or extension reads git
+	All         bool          `json:"all"`         // a parent out of the repository may read any file
 	Resolved    cache.Digest  `json:"resolved"`    // of the artifacts' coordinates
 	Files       []resolvedJar `json:"files"`       // checked where they are on this host
 }
@@ -54,6 +55,9 @@ type keptFile struct {
 func (n needs) second(id identity, j *job, in In) cache.Key {
 	parts := cache.NewKey("maven-made", skipVersion).Add("job", string(id.key)).Add("resolved", string(n.Resolved))
 	parts = append(parts.Add("asked", j.present(n.Asked)), environment(j.host, n.Environment)...)
+	if n.All {
+		parts = parts.Add("all files", string(digest(in.Files)))
+	}
 	if n.Commit {
 		parts = parts.Add("commit", []any{in.Commit, in.Branch, in.Dirty})
 	}
@@ -176,6 +180,16 @@ func (j *job) needs(a *attempt) (needs, string) {
 		return needs{}, err.Error()
 	}
 	n := needs{Commit: readsGit(a, texts)}
+	for _, parent := range j.inherited(a.report.Resolved) {
+		text, err := os.ReadFile(parent)
+		if err != nil {
+			return n, err.Error()
+		}
+		if refs := leaving(text); len(refs) > 0 && len(j.tree.Modules) == 1 {
+			return n, filepath.Base(parent) + " names " + refs[0] + ", which is outside the project's folder"
+		}
+		n.All = n.All || readsAnything(string(text))
+	}
 	var ids, files []string
 	for _, r := range a.report.Resolved {
 		base := filepath.Base(r.File)

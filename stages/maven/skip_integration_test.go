@@ -20,7 +20,6 @@ func TestSkipOfRealMaven(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.environ = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	w.age(t, w.dir)
 	source := mainFile(t, w.dir)
 	first := w.builds(t, "first", Config{})
 	jar, err := os.ReadFile(first.out.Jar.Name)

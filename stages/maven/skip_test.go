@@ -8,12 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
@@ -28,7 +27,8 @@ type workshop struct {
 	dir, home, host, state, starts string
 	cache                          *cache.Cache
 	environ                        []string
-	in                             In // apart from Dir, Files and Read
+	in                             In       // apart from Dir, Files and Read
+	ignored                        []string // files that .gitignore names
 }
 
 const workshopPom = `<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>`
@@ -78,7 +78,6 @@ func newWorkshop(t *testing.T, project ...string) *workshop {
 		".m2/repository/org/x/parent/1/_remote.repositories", "parent-1.pom>central=\n",
 		".m2/repository/org/x/lib/1/lib-1.jar", "lib",
 		".m2/repository/org/x/lib/1/_remote.repositories", "lib-1.jar>central=\n"))
-	w.age(t, w.dir)
 	return w
 }
 
@@ -86,23 +85,6 @@ func newWorkshop(t *testing.T, project ...string) *workshop {
 func (w *workshop) moveTo(home string) {
 	w.home = home
 	w.environ = []string{"PATH=" + filepath.Join(w.host, "maven", "bin") + ":/usr/bin:/bin", "JAVA_HOME=" + filepath.Join(w.host, "jdk"), "HOME=" + home, "HOST=" + w.host}
-}
-
-// age makes everything below a folder an hour old, as if it had been there
-// long before the source was read.
-func (w *workshop) age(t *testing.T, dir string) {
-	t.Helper()
-	then := time.Now().Add(-time.Hour)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		at := unix.NsecToTimespec(then.UnixNano())
-		return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // put writes a file below the project, or an absolute one.
@@ -118,7 +100,6 @@ func (w *workshop) put(t *testing.T, name, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.age(t, w.dir)
 }
 
 func (w *workshop) remove(t *testing.T, name string) {
@@ -126,7 +107,6 @@ func (w *workshop) remove(t *testing.T, name string) {
 	if err := os.RemoveAll(filepath.Join(w.dir, filepath.FromSlash(name))); err != nil {
 		t.Fatal(err)
 	}
-	w.age(t, w.dir)
 }
 
 // list are the project's files, as the source stage lists them.
@@ -190,8 +170,10 @@ func (w *workshop) run(t *testing.T, c Config, environ ...string) (r run, starte
 		defer mu.Unlock()
 		r.events = append(r.events, e)
 	}
+	time.Sleep(25 * time.Millisecond) // the kernel stamps what was just written within the clock's tick
 	in := w.in
-	in.Dir, in.Read, in.Files = w.dir, time.Now(), list(t, w.dir)
+	in.Dir, in.Read = w.dir, time.Now()
+	in.Files = slices.DeleteFunc(list(t, w.dir), func(f File) bool { return slices.Contains(w.ignored, f.Path) })
 	result, err := w.step(c, environ...).Run(t.Context(), runner.Env{Emit: emit}, in)
 	r.out, r.err = result.Out, err
 	after, _ := os.ReadFile(w.starts)
@@ -267,7 +249,6 @@ func TestSkipFollowsEveryPartOfTheKey(t *testing.T) {
 	if err := write(home(".m2/settings.xml"), mirror("https://one", "p"))(); err != nil {
 		t.Fatal(err)
 	}
-	w.age(t, w.dir)
 	w.builds(t, "first", Config{})
 	for _, c := range []struct {
 		what    string
@@ -306,7 +287,6 @@ func TestSkipFollowsEveryPartOfTheKey(t *testing.T) {
 			if err := c.do(); err != nil {
 				t.Fatal(err)
 			}
-			w.age(t, w.dir)
 		}
 		var environ []string
 		if c.environ != "" {
@@ -320,7 +300,6 @@ func TestSkipFollowsEveryPartOfTheKey(t *testing.T) {
 			if err := c.undo(); err != nil {
 				t.Fatal(err)
 			}
-			w.age(t, w.dir)
 		}
 		w.skips(t, c.what+", changed back", Config{})
 	}
@@ -415,7 +394,6 @@ func TestSkipHoldsOnAnotherHost(t *testing.T) {
 	}
 	w.dir, w.state = dir, t.TempDir()
 	w.moveTo(t.TempDir())
-	w.age(t, w.dir)
 	r := w.skips(t, "another host", Config{})
 	if r.out.Jar.Digest != first.out.Jar.Digest || r.out.Jar.Name != filepath.Join(dir, "target", "a-1.jar") || r.out.Tests.Run != 3 {
 		t.Errorf("out %+v", r.out)
@@ -552,7 +530,126 @@ func TestSkipKeepsNothingOfAChangingSource(t *testing.T) {
 	if err := os.WriteFile(mvn, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.age(t, w.dir)
 	w.builds(t, "first without an edit", Config{})
 	w.skips(t, "again", Config{})
+}
+
+// What .gitignore names is packed all the same where it lies among sources.
+func TestSkipSeesWhatTheSourceDoesNotList(t *testing.T) {
+	w := newWorkshop(t, "src/main/resources/local.properties", "a=1", "src/main/webapp/node_modules/x.js", "x", "secret.properties", "b=1", "notes.txt", "n",
+		"pom.xml", strings.Replace(workshopPom, "</project>", "<build><resources><resource><directory>${project.basedir}/conf</directory></resource></resources><filters><filter>secret.properties</filter></filters></build></project>", 1),
+		"conf/listed.txt", "l", "conf/hidden.txt", "h")
+	w.ignored = []string{"src/main/resources/local.properties", "src/main/webapp/node_modules/x.js", "secret.properties", "notes.txt", "conf/hidden.txt"}
+	w.builds(t, "first", Config{})
+	w.skips(t, "again", Config{})
+	for _, name := range []string{"src/main/resources/local.properties", "secret.properties", "conf/hidden.txt", "src/main/resources/new.properties"} {
+		w.ignored = append(w.ignored, name)
+		w.put(t, name, "c=2")
+		if r := w.builds(t, name, Config{}); !strings.Contains(r.said(), "source changed: "+name) {
+			t.Errorf("%s: said\n%s", name, r.said())
+		}
+		w.skips(t, name+" again", Config{})
+	}
+	for _, name := range []string{"notes.txt", "src/main/webapp/node_modules/x.js"} {
+		w.put(t, name, "other")
+		w.skips(t, name, Config{})
+	}
+	c := Config{Inputs: []string{"!local.properties"}}
+	w.builds(t, "other inputs", c)
+	w.put(t, "src/main/resources/local.properties", "d=3")
+	w.skips(t, "beyond maven.inputs", c)
+}
+
+func TestSkipFollowsLinksOutOfTheSource(t *testing.T) {
+	w := newWorkshop(t)
+	outside := files(t, "shared.txt", "one", "folder/x", "x")
+	link := func(to, name string) {
+		t.Helper()
+		if err := os.Symlink(to, filepath.Join(w.dir, "src", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(filepath.Join(outside, "shared.txt"), "shared.txt")
+	link("main", "inside")
+	link("nowhere", "broken")
+	w.builds(t, "first", Config{})
+	w.skips(t, "again", Config{})
+	w.put(t, filepath.Join(outside, "shared.txt"), "two")
+	if r := w.builds(t, "what it links to", Config{}); !strings.Contains(r.said(), "linked files changed") {
+		t.Errorf("said:\n%s", r.said())
+	}
+	w.skips(t, "again", Config{})
+	link(filepath.Join(outside, "folder"), "folder")
+	for range 2 {
+		if r := w.builds(t, "a folder outside", Config{}); !strings.Contains(r.said(), "src/folder is a link to a folder outside the source") {
+			t.Errorf("said:\n%s", r.said())
+		}
+	}
+}
+
+func TestSkipRefusesPomsThatLeaveTheProject(t *testing.T) {
+	for name, c := range map[string]struct{ pom, says string }{
+		"resources":         {"<build><resources><resource><directory>../shared</directory></resource></resources></build>", "pom.xml names ../shared"},
+		"by basedir":        {"<properties><c>${project.basedir}/../../checkstyle.xml</c></properties>", "names ../../checkstyle.xml"},
+		"absolute":          {"<build><resources><resource><directory>/opt/shared</directory></resource></resources></build>", "names /opt/shared"},
+		"inside all along":  {"<properties><c>src/../conf/a</c></properties>", ""},
+		"a parent's place":  {"<parent><relativePath>../pom.xml</relativePath></parent><scm><url>../x.git</url></scm>", ""},
+		"another variable":  {"<properties><c>${java.home}/../lib/tools.jar</c><r>[1,2..)</r></properties>", ""},
+		"only in a comment": {"<!-- ../shared -->", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t, "pom.xml", strings.Replace(workshopPom, "</project>", c.pom+"</project>", 1))
+			if r := w.builds(t, "first", Config{}); c.says != "" && !strings.Contains(r.said(), c.says) {
+				t.Errorf("want %q in\n%s", c.says, r.said())
+			}
+			if c.says == "" {
+				w.skips(t, "again", Config{})
+				return
+			}
+			w.builds(t, "again", Config{})
+			said := Config{Inputs: []string{"src/"}}
+			w.builds(t, "with inputs", said)
+			w.skips(t, "with inputs, again", said)
+		})
+	}
+}
+
+// A parent out of the repository may pack any file.
+func TestSkipFollowsResourcesOfAParent(t *testing.T) {
+	w := newWorkshop(t, "pom.xml", `<project><parent><groupId>org.x</groupId><artifactId>parent</artifactId><version>1</version><relativePath/></parent><groupId>g</groupId><artifactId>a</artifactId></project>`)
+	w.builds(t, "first", Config{})
+	w.put(t, "README.md", "other words")
+	w.skips(t, "documentation", Config{})
+	parent := filepath.Join(w.home, ".m2/repository/org/x/parent/1/parent-1.pom")
+	w.put(t, parent, "<project><build><resources><resource><directory>${basedir}</directory></resource></resources></build></project>")
+	w.builds(t, "another parent", Config{})
+	w.skips(t, "again", Config{})
+	w.put(t, "README.md", "words that are packed")
+	w.builds(t, "packed documentation", Config{})
+	w.put(t, parent, "<project><properties><c>${basedir}/../shared</c></properties></project>")
+	for range 2 {
+		if r := w.builds(t, "a parent that leaves the project", Config{}); !strings.Contains(r.said(), "parent-1.pom names ../shared") {
+			t.Errorf("said:\n%s", r.said())
+		}
+	}
+}
+
+// A thin application is put back with the jars that its manifest names.
+func TestSkipPutsBackTheClassPath(t *testing.T) {
+	w := newWorkshop(t)
+	jar(t, filepath.Join(w.host, "empty.jar"), strings.TrimSuffix(main, "\r\n")+"Class-Path: lib/x.jar lib/gone.jar http://x/y.jar\r\n\r\n")
+	mvn := filepath.Join(w.host, "maven", "bin", "mvn")
+	text, err := os.ReadFile(mvn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mvn, append(bytes.TrimSuffix(text, []byte("exit $failed\n")), "mkdir -p target/lib; echo x > target/lib/x.jar\n"...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.builds(t, "first", Config{})
+	w.remove(t, "target")
+	w.skips(t, "deleted target", Config{})
+	if text, err := os.ReadFile(filepath.Join(w.dir, "target", "lib", "x.jar")); err != nil || string(text) != "x\n" {
+		t.Errorf("%q, %v", text, err)
+	}
 }

@@ -48,6 +48,7 @@ type App struct {
 	Layers    []string  // names of the layers that libraries and app.jar are in, bottom first
 	Layer     string    // the layer of app.jar
 	Warnings  []string  // what the user should know of this jar
+	Beside    bool      // it names files beside the jar, there or not
 	Release   int       // the Java release that the application's own classes need; 0 when unknown
 
 	index    []layer // layers.idx

@@ -60,6 +60,7 @@ func (a *App) readClassPath(m manifest, dir string) error {
 	var missing, skipped []string
 	names := map[string]string{}
 	for ref := range strings.FieldsSeq(m.get("Class-Path")) {
+		a.Beside = true
 		u, err := url.Parse(ref)
 		if err != nil || u.Scheme != "" || u.Host != "" || u.Path == "" || strings.HasSuffix(u.Path, "/") {
 			skipped = append(skipped, ref)

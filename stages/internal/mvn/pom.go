@@ -37,6 +37,7 @@ type Pom struct {
 type Parent struct {
 	Group        string  `xml:"groupId"`
 	Artifact     string  `xml:"artifactId"`
+	Version      string  `xml:"version"`
 	RelativePath *string `xml:"relativePath"` // nil means ../pom.xml
 }
 
