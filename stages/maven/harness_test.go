@@ -78,6 +78,12 @@ type run struct {
 
 func runStep(t *testing.T, ctx context.Context, s *Step) run {
 	t.Helper()
+	return runBeside(t, ctx, s, func(string, func(context.Context) error) { t.Error("unexpected work in the background") })
+}
+
+// runBeside hands the work that may go on beside image and push to background.
+func runBeside(t *testing.T, ctx context.Context, s *Step, background func(string, func(context.Context) error)) run {
+	t.Helper()
 	var r run
 	var mu sync.Mutex
 	env := runner.Env{
@@ -86,7 +92,7 @@ func runStep(t *testing.T, ctx context.Context, s *Step) run {
 			defer mu.Unlock()
 			r.events = append(r.events, b)
 		},
-		Background: func(string, func(context.Context) error) { t.Error("unexpected work in the background") },
+		Background: background,
 	}
 	result, err := s.Run(ctx, env, In{Dir: s.config.Dir})
 	r.out, r.err = result.Out, err

@@ -42,6 +42,7 @@ type job struct {
 
 	arguments []string // Maven's, without the spy's
 	tuning    tuning   // settled just before Maven starts
+	archive   classArchive
 }
 
 // prepare reads what there is to read and writes nothing.

@@ -16,6 +16,7 @@ import (
 // Deps are what the step works with.
 type Deps struct {
 	Cache   *cache.Cache // keeps the pinned Maven and what projects asked for
+	Local   *cache.Cache // what is of use on this machine alone; nil means Cache
 	Environ []string     // NAME=value: Maven's environment
 	Home    string       // the user's home folder
 	HTTP    *http.Client // downloads Maven; nil means http.DefaultClient

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fastship/fastship/cache"
@@ -71,6 +72,7 @@ func (j *job) inputs() string { return string(j.tree.Digest) + " " + string(j.ar
 // learn remembers how the attempt went. It tells of failed tests what a tuned
 // JVM may have to do with them.
 func (s *Step) learn(ctx context.Context, env runner.Env, j *job, a *attempt, tests runner.Tests, tree string) {
+	s.archiveClasses(ctx, env, j, a)
 	t := j.tuning
 	if t.key == "" {
 		return
@@ -88,21 +90,46 @@ func (s *Step) learn(ctx context.Context, env runner.Env, j *job, a *attempt, te
 	}
 }
 
-// try is one attempt, and a second one untuned when a tuned JVM did not start.
+// try is one attempt, and a second one when the first JVM crashed on its class
+// archive, or did not start for its flags.
 func (s *Step) try(ctx context.Context, env runner.Env, j *job, halt bool) (attempt, error) {
+	ended := s.preload(ctx, env, j)
 	a, err := s.attempt(ctx, env, j, halt)
-	if err != nil || !j.tuning.on || !a.stillborn() {
+	ended(&a)
+	if err == nil && j.archive.used && a.crashed() {
+		s.dropArchive(ctx, j)
+		j.archive = classArchive{}
+		if len(a.report.Mojos) > 0 {
+			return a, nil // whatever they did is done: who runs it once more must know
+		}
+		env.Emit(runner.Note{Text: "Maven was started anew, without the archive of its classes: its JVM crashed"})
+		a, err = s.attempt(ctx, env, j, halt)
+	}
+	if err != nil || !j.tuning.on && len(j.tuning.Archive) == 0 || !a.stillborn() {
 		return a, err
 	}
+	return s.retry(ctx, env, j, halt)
+}
+
+// retry is an attempt without any flag of ours. When it comes further, that is
+// remembered.
+func (s *Step) retry(ctx context.Context, env runner.Env, j *job, halt bool) (attempt, error) {
+	tried := *j
 	past := j.tuning.past
-	past.Refused = j.inputs()
-	j.tuning = tuning{key: j.tuning.key, past: past}
+	if j.tuning.on {
+		past.Refused = j.inputs()
+	}
+	j.tuning, j.archive = tuning{key: j.tuning.key, past: past}, classArchive{}
 	env.Emit(runner.Note{Text: "Maven was started anew, untuned: a JVM did not start with the tuned flags"})
-	if a, err = s.attempt(ctx, env, j, halt); err != nil || a.stillborn() {
+	a, err := s.attempt(ctx, env, j, halt)
+	if err != nil || a.stillborn() {
 		return a, err // the flags were not to blame
 	}
-	if s.deps.Cache != nil {
+	if tried.tuning.on && s.deps.Cache != nil {
 		cache.Keep(ctx, s.deps.Cache, j.tuning.key, past, nil)
+	}
+	if len(tried.tuning.Archive) > 0 {
+		s.dropArchive(ctx, &tried)
 	}
 	return a, nil
 }
@@ -124,6 +151,16 @@ func (a *attempt) stillborn() bool {
 	}
 	lost := slices.ContainsFunc(failed.Error, func(s string) bool { return strings.Contains(s, "The forked VM terminated without") })
 	return lost && (a.refused || failed.Time().Sub(a.begun(failed)) < birth)
+}
+
+// crashed tells whether a JVM ended by its own fault. mvnw's shell reports a
+// signal as 128 and its number.
+func (a *attempt) crashed() bool {
+	signal := a.exit.Signal
+	if signal == 0 && a.exit.Code > 128 {
+		signal = syscall.Signal(a.exit.Code - 128)
+	}
+	return slices.Contains([]syscall.Signal{syscall.SIGABRT, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL}, signal)
 }
 
 // begun is when a mojo started.

@@ -21,12 +21,15 @@ const (
 const (
 	envMavenOpts   = "MAVEN_OPTS"
 	envToolOptions = "JAVA_TOOL_OPTIONS"
+	envJavaOptions = "JDK_JAVA_OPTIONS"
+	envOldOptions  = "_JAVA_OPTIONS"
 )
 
 // Tuning is what tuned JVMs are started with. The zero value changes nothing.
 type Tuning struct {
 	Maven    []string // for Maven's own JVM alone, in MAVEN_OPTS
 	Children []string // for every JVM of the job, in JAVA_TOOL_OPTIONS
+	Archive  []string // for Maven's own JVM: the class archive to start from, or to be made
 	Kept     []string // the user's own flags that are left to decide, for people
 }
 
@@ -43,10 +46,7 @@ var (
 // jvmArguments, compilerArgs; any text counts). What an inherited remote pom
 // sets is not seen here: a JVM that will not start tells.
 func Tune(h Host, root string, t *Tree, args []string) Tuning {
-	own := strings.Join([]string{
-		h.Getenv(envToolOptions), h.Getenv("JDK_JAVA_OPTIONS"), h.Getenv("_JAVA_OPTIONS"), h.Getenv(envMavenOpts),
-		strings.Join(fileArgs(filepath.Join(root, ".mvn", "jvm.config")), " "),
-	}, " ")
+	own := jvmOptions(h, root)
 	build := strings.Join(slices.Concat(args, strings.Fields(h.Getenv("MAVEN_ARGS")), fileArgs(filepath.Join(root, ".mvn", "maven.config"))), " ") + " " + t.text()
 	var tuning Tuning
 	for _, kind := range []struct {
@@ -72,6 +72,14 @@ func Tune(h Host, root string, t *Tree, args []string) Tuning {
 	return tuning
 }
 
+// jvmOptions are those of the user's own for Maven's JVM.
+func jvmOptions(h Host, root string) string {
+	return strings.Join([]string{
+		h.Getenv(envToolOptions), h.Getenv(envJavaOptions), h.Getenv(envOldOptions), h.Getenv(envMavenOpts),
+		strings.Join(fileArgs(filepath.Join(root, ".mvn", "jvm.config")), " "),
+	}, " ")
+}
+
 // text is all the poms' text; a pom that cannot be read again has none.
 func (t *Tree) text() string {
 	var all strings.Builder
@@ -92,7 +100,7 @@ func (t *Tree) text() string {
 // Empty tells that nothing is changed.
 func (t Tuning) Empty() bool { return len(t.Maven) == 0 && len(t.Children) == 0 }
 
-// Flags are all of them.
+// Flags are all of them but the archive's.
 func (t Tuning) Flags() []string { return slices.Concat(t.Children, t.Maven) }
 
 // Env are the variables that carry the flags, before the user's own values, so
@@ -102,7 +110,7 @@ func (t Tuning) Env(h Host) []string {
 	for _, v := range []struct {
 		name  string
 		flags []string
-	}{{envMavenOpts, t.Maven}, {envToolOptions, t.Children}} {
+	}{{envMavenOpts, slices.Concat(t.Archive, t.Maven)}, {envToolOptions, t.Children}} {
 		if len(v.flags) > 0 {
 			env = append(env, v.name+"="+joined(v.flags, h.Getenv(v.name)))
 		}
