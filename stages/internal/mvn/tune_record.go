@@ -69,7 +69,7 @@ var dumpOption = regexp.MustCompile(`(?:^|\s)(--(?:enable-native-access|add-modu
 func (r *Recording) Classes(without ...string) (Classes, error) {
 	logs, _ := filepath.Glob(filepath.Join(r.dir, "*"+logSuffix)) // the pattern is well-formed
 	if len(logs) == 0 {
-		return Classes{}, errors.New("Maven's JVM recorded no classes")
+		return Classes{}, errors.New("no classes were recorded")
 	}
 	var first loadLog
 	for _, path := range logs {
@@ -82,12 +82,12 @@ func (r *Recording) Classes(without ...string) (Classes, error) {
 		}
 	}
 	if !plainPath.MatchString(first.classPath) {
-		return Classes{}, errors.New("Maven's JVM has no launcher that is known")
+		return Classes{}, errors.New("the JVM has no launcher that is known")
 	}
 	pid := strings.TrimSuffix(filepath.Base(first.path), logSuffix)
 	lists, _ := filepath.Glob(filepath.Join(r.dir, "*"+pid+listSuffix)) // JDK 17 says pid123
 	if len(lists) != 1 {
-		return Classes{}, fmt.Errorf("Maven's JVM recorded %d lists of classes", len(lists))
+		return Classes{}, fmt.Errorf("%d lists of classes were recorded instead of one", len(lists))
 	}
 	text, err := os.ReadFile(lists[0])
 	if err != nil {
