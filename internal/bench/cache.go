@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 )
 
 const (
@@ -23,7 +22,7 @@ func cacheBench(ctx context.Context, h *host) error {
 	}
 	fmt.Printf("%d files, %.0f MB\n\n", c.files, float64(c.bytes)/1e6)
 	var bounds []bound
-	for _, part := range []func(context.Context, *cacheHost) ([]bound, error){saves, restores, oneMore, longWire} {
+	for _, part := range []func(context.Context, *cacheHost) ([]bound, error){saves, longWire, oneMore, restores} {
 		b, err := part(ctx, c)
 		if err != nil {
 			return err
@@ -36,7 +35,7 @@ func cacheBench(ctx context.Context, h *host) error {
 // contender is one way to save or restore.
 type contender struct {
 	name string
-	run  func(ctx context.Context, round int) (usage, error)
+	run  func(ctx context.Context, folder string, round int) (usage, error)
 
 	wall, cpu, memory sample
 }
@@ -45,10 +44,7 @@ type contender struct {
 func (c *cacheHost) race(ctx context.Context, what string, rounds int, all []*contender) error {
 	for i := range rounds + 1 {
 		for _, x := range all {
-			if err := c.clean("out-" + x.name); err != nil {
-				return err
-			}
-			u, err := x.run(ctx, i)
+			u, err := x.run(ctx, c.fresh(), i)
 			if err != nil {
 				return fmt.Errorf("%s by %s: %w", what, x.name, err)
 			}
@@ -68,25 +64,23 @@ func (c *cacheHost) race(ctx context.Context, what string, rounds int, all []*co
 
 // saves measures the first save. Each goes to new names.
 func saves(ctx context.Context, c *cacheHost) ([]bound, error) {
-	archive := filepath.Join(c.dir, "archive")
-	fastship := &contender{name: "fastship", run: func(ctx context.Context, round int) (usage, error) {
-		if err := c.forget(ctx); err != nil {
-			return usage{}, err
-		}
-		if err := c.clean(); err != nil {
-			return usage{}, err
-		}
+	fastship := &contender{name: "fastship", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		c.prefix++
 		u, _, err := c.step(ctx, c.minio, "save", c.repository, benchPointer)
 		return u, err
 	}}
-	tar := &contender{name: "tar+zstd", run: func(ctx context.Context, round int) (usage, error) {
-		return c.shell(ctx, fmt.Sprintf("tar -C %s -cf - . | zstd -q -3 -f -o %s; %s", c.repository, archive, c.curl("-T", archive, c.object("tar.zst"))))
+	tar := &contender{name: "tar+zstd", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		return c.shell(ctx, fmt.Sprintf("tar -C %s -cf - . | zstd -q -3 -o %s; %s", c.repository, folder, c.curl("-T", folder, c.object("tar.zst"))))
 	}}
-	zip := &contender{name: "zip", run: func(ctx context.Context, round int) (usage, error) {
-		os.Remove(archive + ".zip")
-		return c.shell(ctx, fmt.Sprintf("cd %s; zip -q -r %s.zip .; %s", c.repository, archive, c.curl("-T", archive+".zip", c.object("zip"))))
+	zip := &contender{name: "zip", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		archive := folder + ".zip"
+		defer os.Remove(archive)
+		return c.shell(ctx, fmt.Sprintf("cd %s; zip -q -r %s .; %s", c.repository, archive, c.curl("-T", archive, c.object("zip"))))
 	}}
 	if err := c.race(ctx, "first save", cacheRounds, []*contender{fastship, tar, zip}); err != nil {
+		return nil, err
+	}
+	if err := c.drop(); err != nil { // few files, and large
 		return nil, err
 	}
 	return []bound{
@@ -96,29 +90,23 @@ func saves(ctx context.Context, c *cacheHost) ([]bound, error) {
 	}, nil
 }
 
-// forget removes what the last save stored.
-func (c *cacheHost) forget(ctx context.Context) error {
-	return os.RemoveAll(filepath.Join(c.dir, "minio", minioBucket, "cache"))
-}
-
 // restores measures an empty host.
 func restores(ctx context.Context, c *cacheHost) ([]bound, error) {
-	out := func(name string) string { return filepath.Join(c.dir, "out-"+name) }
-	fastship := &contender{name: "fastship", run: func(ctx context.Context, round int) (usage, error) {
-		u, r, err := c.step(ctx, c.minio, "restore", out("fastship"), benchPointer)
+	fastship := &contender{name: "fastship", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		u, r, err := c.step(ctx, c.minio, "restore", folder, benchPointer)
 		if err == nil && r.Files != c.files {
 			err = fmt.Errorf("%d files of %d came back", r.Files, c.files)
 		}
 		return u, err
 	}}
-	tar := &contender{name: "tar+zstd", run: func(ctx context.Context, round int) (usage, error) {
-		return c.shell(ctx, fmt.Sprintf("mkdir %[1]s; %[2]s | zstd -q -d | tar -C %[1]s -xf -", out("tar+zstd"), c.curl(c.object("tar.zst"))))
+	tar := &contender{name: "tar+zstd", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		return c.shell(ctx, fmt.Sprintf("mkdir %[1]s; %[2]s | zstd -q -d | tar -C %[1]s -xf -", folder, c.curl(c.object("tar.zst"))))
 	}}
-	zip := &contender{name: "zip", run: func(ctx context.Context, round int) (usage, error) {
-		return c.shell(ctx, fmt.Sprintf("mkdir %[1]s; %[2]s -o %[3]s.zip; cd %[1]s; unzip -q %[3]s.zip", out("zip"), c.curl(c.object("zip")), filepath.Join(c.dir, "archive")))
+	zip := &contender{name: "zip", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		return c.shell(ctx, fmt.Sprintf("mkdir %[1]s; %[2]s -o %[1]s/.zip; cd %[1]s; unzip -q .zip", folder, c.curl(c.object("zip"))))
 	}}
-	raw := &contender{name: "writer", run: func(ctx context.Context, round int) (usage, error) {
-		u, r, err := c.step(ctx, c.minio, "write", c.repository, out("writer"))
+	raw := &contender{name: "writer", run: func(ctx context.Context, folder string, round int) (usage, error) {
+		u, r, err := c.step(ctx, c.minio, "write", c.repository, folder)
 		u.wall = r.Seconds // not the reading into memory
 		return u, err
 	}}

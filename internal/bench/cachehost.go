@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type cacheHost struct {
 	repository string
 	files      int
 	bytes      int64
+	folders    int // made by fresh
+	prefix     int // of the store: each first save has its own
 }
 
 func newCacheHost(ctx context.Context, h *host) (*cacheHost, error) {
@@ -124,7 +127,7 @@ func (c *cacheHost) shell(ctx context.Context, script string) (usage, error) {
 
 // step runs one step of ours against minio, or what stands in front of it.
 func (c *cacheHost) step(ctx context.Context, address string, args ...string) (usage, stepResult, error) {
-	store := "s3://" + minioBucket + "/cache?path-style=true&region=us-east-1&endpoint=" + url.QueryEscape("http://"+address)
+	store := "s3://" + minioBucket + "/cache" + strconv.Itoa(c.prefix) + "?path-style=true&region=us-east-1&endpoint=" + url.QueryEscape("http://"+address)
 	env := []string{storeVariable + "=" + store, "AWS_ACCESS_KEY_ID=" + minioUser, "AWS_SECRET_ACCESS_KEY=" + minioSecret}
 	u, err := command(ctx, c.dir, env, c.program, append([]string{stepVerb}, args...)...)
 	if err != nil {
@@ -134,16 +137,24 @@ func (c *cacheHost) step(ctx context.Context, address string, args ...string) (u
 	if err := json.Unmarshal(u.out, &r); err != nil {
 		return u, r, fmt.Errorf("%s: %w: %s", args[0], err, u.out)
 	}
+	u.wall -= r.After
 	return u, r, nil
 }
 
-// clean removes folders of the last round and writes all dirty pages out, so
-// that no round pays for the one before.
-func (c *cacheHost) clean(names ...string) error {
-	var errs []error
-	for _, name := range names {
-		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
-	}
+// fresh returns a folder that never was, all dirty pages written out, so that
+// no round pays for the one before. Folders go at the end: ext4 passes over
+// inodes deleted in the last half minute one by one, which would be measured.
+func (c *cacheHost) fresh() string {
+	c.folders++
 	unix.Sync()
+	return filepath.Join(c.dir, fmt.Sprintf("out-%d", c.folders))
+}
+
+// drop removes the folders that were made so far.
+func (c *cacheHost) drop() error {
+	var errs []error
+	for n := range c.folders {
+		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, fmt.Sprintf("out-%d", n+1))))
+	}
 	return errors.Join(errs...)
 }

@@ -35,8 +35,9 @@ const (
 type stepResult struct {
 	Seconds  float64 // of the step itself, without the process's start
 	Files    int
-	Bytes    int64 // sent, or received into files
-	Requests int   // HTTP requests, where they are counted
+	Bytes    int64   // sent, or received into files
+	Requests int     // HTTP requests, where they are counted
+	After    float64 // seconds spent after the step, such as giving a repository back
 }
 
 func cacheStep(ctx context.Context, args []string) error {
@@ -134,7 +135,7 @@ func addStep(ctx context.Context, args []string) (stepResult, error) {
 		used = append(used, e.Path)
 	}
 	s, err := trees.Save(ctx, tree.Change{Pointer: args[1], From: from, Used: used, Add: files})
-	return stepResult{time.Since(start).Seconds(), s.Files, s.Bytes, int(count.n.Load() - before)}, err
+	return stepResult{Seconds: time.Since(start).Seconds(), Files: s.Files, Bytes: s.Bytes, Requests: int(count.n.Load() - before)}, err
 }
 
 // restoreStep makes a repository of the pool hold the tree.
@@ -163,7 +164,10 @@ func restoreStep(ctx context.Context, args []string) (stepResult, error) {
 		err = fmt.Errorf("%d files are missing", len(a.Missing))
 	}
 	r := stepResult{Seconds: time.Since(start).Seconds(), Files: a.Fetched.Files, Bytes: a.Fetched.Bytes}
-	return r, errors.Join(err, l.Close(ctx))
+	start = time.Now()
+	err = errors.Join(err, l.Close(ctx))
+	r.After = time.Since(start).Seconds()
+	return r, err
 }
 
 // writeStep writes a folder's files from memory, one after the other: what

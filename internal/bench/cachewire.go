@@ -23,9 +23,9 @@ func longWire(ctx context.Context, c *cacheHost) ([]bound, error) {
 		return nil, err
 	}
 	var got sample
-	x := &contender{name: "fastship", run: func(ctx context.Context, round int) (usage, error) {
+	x := &contender{name: "fastship", run: func(ctx context.Context, folder string, round int) (usage, error) {
 		before := w.down.bytes.Load()
-		u, r, err := c.step(ctx, w.address, "restore", filepath.Join(c.dir, "out-fastship"), benchPointer)
+		u, r, err := c.step(ctx, w.address, "restore", folder, benchPointer)
 		if err == nil && r.Files < c.files {
 			err = fmt.Errorf("%d files of %d came back", r.Files, c.files)
 		}
@@ -44,7 +44,7 @@ func longWire(ctx context.Context, c *cacheHost) ([]bound, error) {
 // oneMore adds a dependency in each round, saves it, and restores it to a
 // host that has all but it.
 func oneMore(ctx context.Context, c *cacheHost) ([]bound, error) {
-	warm, empty := filepath.Join(c.dir, "out-kept"), filepath.Join(c.dir, "out-empty")
+	warm := c.fresh()
 	if _, _, err := c.step(ctx, c.minio, "restore", warm, benchPointer); err != nil {
 		return nil, err
 	}
@@ -53,9 +53,6 @@ func oneMore(ctx context.Context, c *cacheHost) ([]bound, error) {
 		folder := filepath.Join(c.dir, "new", fmt.Sprint(i))
 		size, err := newDependency(folder, i)
 		if err != nil {
-			return nil, err
-		}
-		if err := c.clean("out-empty"); err != nil {
 			return nil, err
 		}
 		u, r, err := c.step(ctx, c.minio, "add", folder, benchPointer)
@@ -71,10 +68,7 @@ func oneMore(ctx context.Context, c *cacheHost) ([]bound, error) {
 		if r.Files != 3 {
 			return nil, fmt.Errorf("%d files were fetched to the warm host, want the 3 new ones", r.Files)
 		}
-		if err := c.clean(); err != nil {
-			return nil, err
-		}
-		v, _, err := c.step(ctx, c.minio, "restore", empty, benchPointer)
+		v, _, err := c.step(ctx, c.minio, "restore", c.fresh(), benchPointer)
 		if err != nil {
 			return nil, err
 		}
