@@ -80,6 +80,24 @@ func testBlobs(t *testing.T, target Target, fresh freshFunc) {
 			wantBlob(t, s.Blobs, b)
 		}
 	})
+	t.Run("put content that is hashed already", func(t *testing.T) {
+		_, s := fresh(t)
+		for _, n := range []int{0, 1, 700 << 10} {
+			b := content(uint64(n), n)
+			c := cache.NewContent(b)
+			if err := s.Blobs.Put(t.Context(), c.Digest(), c.Size(), c); err != nil || n > 0 && !c.Taken() {
+				t.Errorf("put %d bytes: %v, taken %v", n, err, c.Taken())
+			}
+			wantBlob(t, s.Blobs, b)
+		}
+		other := cache.Sum([]byte("other"))
+		for _, size := range []int64{2, 3, 4} {
+			if err := s.Blobs.Put(t.Context(), other, size, cache.NewContent([]byte("abc"))); !errors.Is(err, cache.ErrCorrupt) {
+				t.Errorf("put under another digest, %d bytes of 3: %v", size, err)
+			}
+		}
+		wantNoBlob(t, s.Blobs, other)
+	})
 	t.Run("ranges", func(t *testing.T) { testRanges(t, fresh) })
 	t.Run("what does not match its digest is not kept", func(t *testing.T) { testMismatch(t, fresh) })
 	t.Run("a blob already there is left alone", func(t *testing.T) {

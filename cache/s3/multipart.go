@@ -62,7 +62,7 @@ func (s *Store) sendParts(ctx context.Context, key, id string, d cache.Digest, s
 			return nil, err
 		}
 		left -= n
-		part, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(parts)+1, piece, n, minio.PutObjectPartOptions{Sha256Hex: cache.FromSum(sum.Sum(nil)).Hex()})
+		part, err := s.core.PutObjectPart(ctx, s.bucket, key, id, len(parts)+1, piece, n, minio.PutObjectPartOptions{Sha256Hex: cache.FromSum(sum.Sum(nil)).Hex(), DisableContentSha256: true})
 		if err != nil {
 			return nil, fmt.Errorf("write blob %s: %w", d, s.refused(ctx, err))
 		}

@@ -47,17 +47,28 @@ func newSource(ctx context.Context, memory *semaphore.Weighted, d cache.Digest, 
 	return s, func() { memory.Release(held) }, nil
 }
 
-// next reads n bytes into the sums and returns them.
+// next reads n bytes into the sums and returns them. Without sums, bytes that
+// can be read twice are not read now.
 func (s *source) next(n int64, sums io.Writer) (io.ReadSeeker, error) {
 	if s.again == nil {
 		b := s.buffer[:n]
 		if _, err := io.ReadFull(s.r, b); err != nil {
 			return nil, short(s.digest, err)
 		}
+		if sums == nil {
+			return bytes.NewReader(b), nil
+		}
 		_, err := sums.Write(b)
 		return bytes.NewReader(b), err
 	}
 	piece := io.NewSectionReader(s.again, s.off, n)
+	if sums == nil {
+		if s.size-s.off < n {
+			return nil, short(s.digest, io.ErrUnexpectedEOF)
+		}
+		s.off += n
+		return piece, nil
+	}
 	if _, err := io.CopyN(sums, piece, n); err != nil {
 		return nil, short(s.digest, err)
 	}

@@ -152,8 +152,10 @@ func (s *Store) Check(ctx context.Context) error {
 	return fmt.Errorf("reach the cache in bucket %s: %w", s.bucket, err)
 }
 
+// putOptions sign a body by its sum in one header, which the server checks:
+// over plain http the client would otherwise hash it again, chunk by chunk.
 func (s *Store) putOptions() minio.PutObjectOptions {
-	return minio.PutObjectOptions{ServerSideEncryption: s.sse, ContentType: "application/octet-stream", DisableMultipart: true}
+	return minio.PutObjectOptions{ServerSideEncryption: s.sse, ContentType: "application/octet-stream", DisableMultipart: true, DisableContentSha256: true}
 }
 
 // list yields the objects below a folder of the scope by name.
