@@ -1,9 +1,11 @@
 package lease
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -55,10 +57,7 @@ func sum(p string) (record, error) {
 // check is set, the digest. What fails leaves no file. A repository's files
 // come right under their names: the index alone says what is trusted.
 func write(p string, r io.Reader, size int64, mode fs.FileMode, d cache.Digest, check bool) (rec record, err error) {
-	if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return rec, err
-	}
-	f, err := os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := create(p, mode)
 	if err != nil {
 		return rec, err
 	}
@@ -68,26 +67,67 @@ func write(p string, r io.Reader, size int64, mode fs.FileMode, d cache.Digest, 
 		}
 	}()
 	defer f.Close()
-	h := sha256.New()
-	var to io.Writer = f
+	var sum hash.Hash
 	if check {
-		to = io.MultiWriter(f, h)
+		sum = sha256.New()
 	}
-	n, err := io.Copy(to, io.LimitReader(r, size+1))
+	n, err := fill(f, r, size, sum)
 	if err != nil {
 		return rec, fmt.Errorf("write %s: %w", p, err)
 	}
-	if n != size || check && cache.FromSum(h.Sum(nil)) != d {
+	if n != size || check && cache.FromSum(sum.Sum(nil)) != d {
 		return rec, fmt.Errorf("write %s: %w", p, cache.ErrCorrupt)
 	}
-	if err := f.Chmod(mode.Perm()); err != nil {
-		return rec, err
-	}
 	now, err := statOpen(f)
+	if err == nil && now.mode != mode.Perm() { // the umask took some away
+		if err = f.Chmod(mode.Perm()); err == nil {
+			now, err = statOpen(f)
+		}
+	}
 	if err != nil {
 		return rec, err
 	}
 	return record{digest: d, mode: now.mode, stamp: now.stamp}, f.Close()
+}
+
+// create makes a new file, in place of one that is there.
+func create(p string, mode fs.FileMode) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	f, err := os.OpenFile(p, flags, mode.Perm())
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(p, flags, mode.Perm())
+}
+
+// pieceSize is how much is written at once. The kernel keeps a file's pages
+// in larger units, and has less to do, when it is given them in one piece.
+const pieceSize = 512 << 10
+
+// fill copies r, and at most a little more than size, to f.
+func fill(f *os.File, r io.Reader, size int64, sum hash.Hash) (n int64, err error) {
+	if b, ok := r.(*bytes.Reader); ok && sum == nil { // verified, and in memory already
+		return b.WriteTo(f)
+	}
+	piece := make([]byte, min(size+1, pieceSize))
+	for n <= size && err == nil {
+		var got int
+		got, err = io.ReadFull(r, piece)
+		if sum != nil {
+			sum.Write(piece[:got])
+		}
+		if _, err := f.Write(piece[:got]); err != nil {
+			return n, err
+		}
+		n += int64(got)
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return n, err
 }
 
 // removeTree removes all below p and p, directories without permissions too.
