@@ -3,10 +3,8 @@ package tree
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"sync"
@@ -17,18 +15,9 @@ import (
 	"github.com/fastship/fastship/cache"
 )
 
-const (
-	rangeGap  = 64 << 10 // bytes read for nothing rather than ask twice: less than a round trip's worth
-	rangeSize = 4 << 20  // bytes of a request: small enough to keep 16 connections evenly busy
-	buffered  = 2 << 20  // files up to here are verified in memory before the sink sees them
-)
-
-// span is one request: neighbouring files or frames of a blob.
-type span struct {
-	blob     *blob
-	off, end int64
-	entries  []Entry
-}
+// buffered is the size in bytes up to which files are verified in memory
+// before the sink sees them.
+const buffered = 2 << 20
 
 // fetch is one Fetch under way.
 type fetch struct {
@@ -37,6 +26,7 @@ type fetch struct {
 	sources []cache.BlobStore
 	dec     *zstd.Decoder
 	writers chan struct{}
+	buffers buffers
 
 	mu    sync.Mutex
 	again []Entry
@@ -102,37 +92,6 @@ func (f *fetch) round(ctx context.Context, want []Entry, n int) error {
 	return g.Wait()
 }
 
-// cut makes requests of the wanted entries, the largest first.
-func cut(want []Entry) (spans []*span, empty []Entry) {
-	sorted := make([]Entry, 0, len(want))
-	for _, e := range want {
-		if e.at.blob == nil {
-			empty = append(empty, e)
-		} else {
-			sorted = append(sorted, e)
-		}
-	}
-	slices.SortFunc(sorted, byPlace)
-	var last *span
-	for _, e := range sorted {
-		off, end := e.at.off, e.at.off+e.Size
-		if e.at.blob.kind == framed {
-			fr := e.at.blob.frames[e.at.frame]
-			off, end = fr.off, fr.off+fr.size
-		}
-		near := last != nil && last.blob.digest == e.at.blob.digest && e.at.blob.kind != whole && off <= last.end+rangeGap
-		if near && (end <= last.end || end-last.off <= rangeSize) {
-			last.end = max(last.end, end)
-			last.entries = append(last.entries, e)
-			continue
-		}
-		last = &span{e.at.blob, off, end, []Entry{e}}
-		spans = append(spans, last)
-	}
-	slices.SortStableFunc(spans, func(a, b *span) int { return int((b.end - b.off) - (a.end - a.off)) })
-	return spans, empty
-}
-
 // span reads one request's entries. Its own faults put entries aside; an
 // error ends the whole fetch.
 func (f *fetch) span(ctx context.Context, s *span, n int) error {
@@ -148,7 +107,8 @@ func (f *fetch) span(ctx context.Context, s *span, n int) error {
 		return f.stream(ctx, s.entries[0], r)
 	}
 	at := s.off
-	var b []byte
+	b := f.buffers.get(min(int(s.end-s.off), buffered))
+	defer func() { f.buffers.put(b) }()
 	for i, e := range s.entries {
 		same := i > 0 && s.entries[i-1].at.off == e.at.off && s.entries[i-1].Size == e.Size
 		if !same {
@@ -206,101 +166,68 @@ func (f *fetch) open(ctx context.Context, s *span, n int) (r io.ReadCloser, err 
 
 // frames decodes the frames that a request has and gives their files.
 func (f *fetch) frames(ctx context.Context, s *span, r io.Reader) error {
-	at, i := s.off, 0
-	for i < len(s.entries) {
-		j := i
-		for j < len(s.entries) && s.entries[j].at.frame == s.entries[i].at.frame {
-			j++
+	at := s.off
+	for left := s.entries; len(left) > 0; {
+		fr, n := left[0].at.of(), 1
+		for n < len(left) && left[n].at.of() == fr {
+			n++
 		}
-		fr := s.blob.frames[s.entries[i].at.frame]
-		packed, err := readFrame(r, fr.off-at, fr.size)
-		if err != nil {
-			return f.aside(ctx, s.entries[i:], err)
-		}
-		at = fr.off + fr.size
-		b, err := f.dec.DecodeAll(packed, nil)
-		if err != nil || int64(len(b)) != fr.raw {
-			if err := f.aside(ctx, s.entries[i:j], fmt.Errorf("a frame of %s cannot be decoded: %w", s.blob.digest, cache.ErrCorrupt)); err != nil {
+		if fr.off < at { // segments of different saves may disagree about a pack
+			if err := f.aside(ctx, left[:n], cache.ErrCorrupt); err != nil {
 				return err
 			}
-		} else {
-			for _, e := range s.entries[i:j] {
-				if err := f.give(ctx, e, b[e.at.off:e.at.off+e.Size]); err != nil {
-					return err
-				}
-			}
+			left = left[n:]
+			continue
 		}
-		i = j
+		err := f.frame(ctx, left[:n], fr, r, fr.off-at)
+		if errors.Is(err, errCut) {
+			return f.aside(ctx, left, err)
+		}
+		if err != nil {
+			return err
+		}
+		at, left = fr.off+fr.size, left[n:]
 	}
 	return nil
 }
 
-// readFrame allocates as bytes arrive, because a frame's size is a claim.
-func readFrame(r io.Reader, skip, n int64) ([]byte, error) {
+// errCut is a body that gives no more bytes, as against a frame of wrong ones.
+var errCut = errors.New("the rest cannot be read")
+
+func (f *fetch) frame(ctx context.Context, entries []Entry, fr frame, r io.Reader, skip int64) error {
+	packed, err := f.readFrame(r, skip, fr.size)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCut, err)
+	}
+	defer f.buffers.put(packed)
+	plain := f.buffers.get(int(fr.raw))
+	defer f.buffers.put(plain)
+	b, err := f.dec.DecodeAll(packed, plain[:0])
+	if err != nil || int64(len(b)) != fr.raw {
+		return f.aside(ctx, entries, fmt.Errorf("a frame of %s cannot be decoded: %w", entries[0].at.blob.digest, cache.ErrCorrupt))
+	}
+	for _, e := range entries {
+		if err := f.give(ctx, e, b[e.at.off:e.at.off+e.Size]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFrame allocates for a large frame as its bytes arrive, because its size
+// is a claim.
+func (f *fetch) readFrame(r io.Reader, skip, n int64) ([]byte, error) {
 	if _, err := io.CopyN(io.Discard, r, skip); err != nil {
 		return nil, short(err)
+	}
+	if n <= 2*frameSize {
+		b := f.buffers.get(int(n))
+		_, err := io.ReadFull(r, b)
+		return b, short(err)
 	}
 	var b bytes.Buffer
 	_, err := io.CopyN(&b, r, n)
 	return b.Bytes(), short(err)
-}
-
-// give verifies a file in memory and hands it to the sink, as one of a few
-// writers: more of them than processors slow each other down.
-func (f *fetch) give(ctx context.Context, e Entry, b []byte) error {
-	if int64(len(b)) != e.Size || digestOf(sha256.Sum256(b)) != e.Digest {
-		return f.aside(ctx, []Entry{e}, fmt.Errorf("%s: %w", e.Path, cache.ErrCorrupt))
-	}
-	select {
-	case f.writers <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-f.writers }()
-	return f.sink(ctx, e, bytes.NewReader(b))
-}
-
-// stream hands a large file to the sink while its bytes arrive.
-func (f *fetch) stream(ctx context.Context, e Entry, r io.Reader) error {
-	v := &verifier{r: r, left: e.Size, want: e.Digest, h: sha256.New()}
-	err := f.sink(ctx, e, v)
-	if v.err == nil && err == nil { // the sink stopped before the end
-		_, err = io.Copy(io.Discard, v)
-	}
-	if v.err != nil && v.err != io.EOF {
-		return f.aside(ctx, []Entry{e}, v.err)
-	}
-	return err
-}
-
-// verifier ends with io.EOF only when size and digest are right.
-type verifier struct {
-	r    io.Reader
-	left int64
-	want cache.Digest
-	h    hash.Hash
-	err  error
-}
-
-func (v *verifier) Read(p []byte) (int, error) {
-	if v.err != nil {
-		return 0, v.err
-	}
-	if v.left == 0 {
-		v.err = io.EOF
-		if cache.FromSum(v.h.Sum(nil)) != v.want {
-			v.err = fmt.Errorf("blob %s: %w", v.want, cache.ErrCorrupt)
-		}
-		return 0, v.err
-	}
-	n, err := v.r.Read(p[:min(int64(len(p)), v.left)])
-	v.h.Write(p[:n])
-	v.left -= int64(n)
-	if err != nil && (err != io.EOF || v.left > 0) {
-		v.err = short(err)
-		return n, v.err
-	}
-	return n, nil
 }
 
 // aside keeps entries for the second round. When the whole fetch was stopped,

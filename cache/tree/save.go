@@ -233,11 +233,12 @@ func (s *save) segment(ctx context.Context, entries []Entry) (segmentRef, error)
 	if err != nil {
 		return segmentRef{}, err
 	}
-	ref := segmentRef{cache.Sum(b), int64(len(b))}
+	content := cache.NewContent(b)
+	ref := segmentRef{content.Digest(), content.Size()}
 	if s.sent[ref.Digest] {
 		return ref, nil
 	}
-	if _, err := s.m.putBytes(ctx, s.c.cfg.Own, b); err != nil {
+	if err := s.m.putContent(ctx, s.c.cfg.Own, content); err != nil {
 		return ref, fmt.Errorf("save a segment: %w", err)
 	}
 	s.sent[ref.Digest] = true

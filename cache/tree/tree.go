@@ -3,6 +3,7 @@ package tree
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"iter"
 	"slices"
@@ -161,6 +162,16 @@ func eachClash(entries []Entry, f func(file string)) {
 		}
 		stack = append(stack, e.Path)
 	}
+}
+
+// CheckPath tells what is wrong with an entry's path: it must stay below the
+// root on every system and be printable on one line.
+func CheckPath(p string) error {
+	bad := strings.IndexFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' })
+	if !fs.ValidPath(p) || p == "." || len(p) > maxPath || bad >= 0 {
+		return fmt.Errorf("path %.80q does not name a file below the root", p)
+	}
+	return nil
 }
 
 func digestOf(sum [32]byte) cache.Digest { return cache.FromSum(sum[:]) }
