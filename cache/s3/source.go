@@ -12,7 +12,7 @@ import (
 
 // maxBuffered bounds the bytes that all uploads of a store hold in memory. A
 // source that can be read twice, such as bytes.Reader, needs none.
-const maxBuffered = 48 << 20
+const maxBuffered = 32 << 20
 
 // source gives a blob's bytes piece by piece, each to be read again when an
 // attempt to send it fails.
