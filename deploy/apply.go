@@ -12,9 +12,10 @@ type Begun struct {
 	ID             string    // ecs-svc/…; never empty
 	Created        time.Time // by ECS's clock
 	TaskDefinition string
-	Previous       string // ARN of the revision that ours replaces
-	Steady         string // ARN of the revision that stood completed before; empty when none did
-	Fresh          bool   // the revision was registered by this run
+	Previous       string             // ARN of the revision that ours replaces
+	Steady         string             // ARN of the revision that stood completed before; empty when none did
+	Record         *ServiceDeployment // ours, where it is known already
+	Fresh          bool               // the revision was registered by this run
 }
 
 const (

@@ -112,7 +112,7 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 		opt.Jitter = rand.Float64
 	}
 	return &Follower{
-		begun: begun, essential: essential, opt: opt, start: now,
+		begun: begun, deployed: begun.Record, essential: essential, opt: opt, start: now,
 		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
 	}

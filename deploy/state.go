@@ -119,6 +119,7 @@ type ServiceDeployment struct {
 	Reason           string
 	TaskDefinition   string // ARN of the target revision's; empty when it cannot be read
 	Created          time.Time
+	Finished         time.Time // zero while it goes on
 	RollbackReason   string
 	BreakerTriggered bool
 	BreakerThreshold int // 0 while unknown

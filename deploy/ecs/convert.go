@@ -52,7 +52,7 @@ func serviceDeployment(s types.ServiceDeployment, definitions map[string]string)
 		ARN:     aws.ToString(s.ServiceDeploymentArn),
 		Status:  string(s.Status),
 		Reason:  aws.ToString(s.StatusReason),
-		Created: aws.ToTime(s.CreatedAt),
+		Created: aws.ToTime(s.CreatedAt), Finished: aws.ToTime(s.FinishedAt),
 	}
 	if s.TargetServiceRevision != nil {
 		d.TaskDefinition = definitions[aws.ToString(s.TargetServiceRevision.Arn)]

@@ -45,6 +45,11 @@ type Out struct {
 	Cause          string `json:"cause,omitempty"` // the first cause, when it failed
 }
 
+// Summary says it in one line.
+func (o Out) Summary() string {
+	return "rollout of " + deploy.ShortName(o.TaskDefinition) + ": " + o.Outcome
+}
+
 // Deps replace parts of the world. The zero value is AWS.
 type Deps struct {
 	// Connect makes the client of the API in a region (empty: the AWS SDK's

@@ -26,7 +26,7 @@ func tell(emit func(runner.Body), e deploy.Event) {
 	case deploy.State:
 		note("deployment %s", stateWords(e))
 	case deploy.Tasks:
-		note("tasks: %s", taskWords(e))
+		note("tasks: %s", TaskWords(e))
 	case deploy.TaskFailed:
 		if !e.Again { // the count of failed tasks tells the rest
 			warn("%s", e.Failure)
@@ -57,7 +57,8 @@ func stateWords(s deploy.State) string {
 	return words
 }
 
-func taskWords(t deploy.Tasks) string {
+// TaskWords says the phases of a deployment's tasks in one line.
+func TaskWords(t deploy.Tasks) string {
 	var words []string
 	for _, phase := range []struct {
 		count int

@@ -114,21 +114,6 @@ func TestUndo(t *testing.T) {
 // brokenBefore leaves the service in the middle of another rollout that never
 // comes to an end.
 func brokenBefore(w *world) {
-	ctx, client := w.Context(), w.someone()
-	raw, err := deploy.CloneTaskDefinition(definition(""), "app", image3)
-	if err != nil {
-		w.Fatal(err)
-	}
-	api, err := w.step.deps.Connect(ctx, "")
-	if err != nil {
-		w.Fatal(err)
-	}
-	arn, err := api.Register(ctx, raw)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if _, err := client.UpdateService(ctx, &sdk.UpdateServiceInput{Service: aws.String("web"), TaskDefinition: &arn}); err != nil {
-		w.Fatal(err)
-	}
+	w.to(image3)
 	time.Sleep(20 * time.Second)
 }

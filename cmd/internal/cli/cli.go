@@ -17,6 +17,7 @@ import (
 // Env is the process as the command line sees it, read once.
 type Env struct {
 	Args    []string // without the program's name
+	Stdin   *os.File // nil: nobody can be asked
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Environ []string // KEY=value
@@ -25,7 +26,7 @@ type Env struct {
 
 // Process is the Env of this process.
 func Process() Env {
-	return Env{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Exit: os.Exit}
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Exit: os.Exit}
 }
 
 // Getenv looks a variable up; the last one of a name wins, as in a shell.
@@ -99,7 +100,7 @@ func newRoot(env Env) *cobra.Command {
 	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newRun(env), newCache(env), newSchema(env), newVersion(env))
+	root.AddCommand(newRun(env), newDeploy(env), newCache(env), newSchema(env), newVersion(env))
 	root.InitDefaultCompletionCmd()
 	return root
 }

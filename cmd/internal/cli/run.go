@@ -72,7 +72,11 @@ func run(ctx context.Context, env Env, f runFlags, dir string) error {
 	screen := newConsole(env, f.json, masks)
 	defer screen.Close()
 	start := time.Now()
-	result, err := runRoad(ctx, env, f, dir, screen.Emit, masks.Add)
+	var ask func(context.Context, string) bool
+	if !f.json {
+		ask = env.asker(func(question string) { emitNow(screen, runner.Note{Text: question}) })
+	}
+	result, err := runRoad(ctx, env, f, dir, screen.Emit, masks.Add, ask)
 	result.ExitCode, result.Seconds = exitCode(err), time.Since(start).Seconds()
 	var why cause
 	if err != nil {
@@ -104,7 +108,7 @@ func emitNow(screen *console.Console, body runner.Body) {
 	screen.Emit(runner.Event{Time: time.Now(), Body: body})
 }
 
-func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string)) (road.Result, error) {
+func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string), ask func(context.Context, string) bool) (road.Result, error) {
 	if f.keep && !f.sandbox {
 		return road.Result{}, fault.New(fault.BadInput, "add --sandbox", "--keep goes with --sandbox")
 	}
@@ -116,7 +120,7 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 		return road.Result{}, err
 	}
 	opt.DryRun, opt.Sandbox, opt.Keep, opt.Force, opt.Explain = f.dryRun, f.sandbox, f.keep, f.force, f.explain
-	opt.From, opt.Until, opt.Secret = f.from, f.until, secret
+	opt.From, opt.Until, opt.Secret, opt.Ask = f.from, f.until, secret, ask
 	return road.Run(ctx, opt, emit)
 }
 

@@ -99,6 +99,7 @@ func (p *place) rolloutStep() runner.Step[rollout.In, rollout.Out] {
 			return rollout.New(config, rollout.Deps{
 				PollEvery: sandboxPoll,
 				Logs:      p.seen.Logs,
+				Ask:       p.opt.Ask,
 				Connect: func(context.Context, string) (deploy.API, error) {
 					return ecs.New(awsconf.Local(p.seen.Endpoint(), p.seen.Region())), nil
 				},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/push"
 )
 
 // recordFile holds the outputs of the stages that last ended well, for --from.
@@ -30,6 +31,17 @@ func readRecord(dir string) (map[string]json.RawMessage, error) {
 		return nil, fault.New(fault.BadInput, "run once without --from", "read the last run's outputs in %s: %w", filepath.Join(dir, recordFile), err)
 	}
 	return record, nil
+}
+
+// LastImage is the image (repository@digest) that the last run of the project
+// in dir pushed; empty when none did.
+func LastImage(dir string) (string, error) {
+	record, err := readRecord(Options{Dir: dir}.stateDir())
+	if err != nil || record[stagePush] == nil {
+		return "", err
+	}
+	out, err := decode[push.Out](record[stagePush])
+	return out.Reference, err
 }
 
 // writeRecord keeps the outputs of a run. A stage that failed has none, and

@@ -49,6 +49,8 @@ type Options struct {
 	From, Until string // names of stages, or empty
 	// Secret is told what must not be shown, as it is found.
 	Secret func(values ...string)
+	// Ask asks a person a question that has a yes or no; nil where nobody is.
+	Ask func(ctx context.Context, question string) bool
 }
 
 // stateDir is where a project keeps what fastship made of it.

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fastship/fastship/cmd/internal/spec"
+	"github.com/fastship/fastship/internal/redact"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/rollout"
+	"github.com/spf13/cobra"
+)
+
+func newDeploy(env Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Look after the ECS service without building anything",
+		Long: `Looks after the ECS service that the fastship.yaml in DIR (default: this
+folder) names, or the flags do, without building anything.
+
+` + exitTable(),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
+	}
+	cmd.AddCommand(newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env))
+	return cmd
+}
+
+// deployFlags are those that all verbs of fastship deploy share; what is given
+// wins over the file.
+type deployFlags struct {
+	cluster, service, region string
+	timeout                  time.Duration
+	json                     bool
+}
+
+func (f *deployFlags) add(cmd *cobra.Command, wait bool) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.cluster, "cluster", "", "the cluster's name or ARN, instead of deploy.cluster")
+	flags.StringVar(&f.service, "service", "", "the service's name or ARN, instead of deploy.service")
+	flags.StringVar(&f.region, "region", "", "the AWS region, instead of deploy.region")
+	if wait {
+		flags.DurationVar(&f.timeout, "timeout", 0, "how long to follow, instead of deploy.timeout")
+	}
+}
+
+// step is the rollout stage for DIR's fastship.yaml and the flags.
+func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error) {
+	dir := "."
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	dir, err := projectDir(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), env.Getenv)
+	if err != nil {
+		return nil, "", err
+	}
+	c := config.Deploy
+	c.Repository = config.Image.Repository
+	for _, given := range []struct {
+		flag string
+		key  *string
+	}{{f.cluster, &c.Cluster}, {f.service, &c.Service}, {f.region, &c.Region}} {
+		if given.flag != "" {
+			*given.key = given.flag
+		}
+	}
+	if f.timeout > 0 {
+		c.Timeout = f.timeout
+	}
+	return rollout.New(c, rollout.Deps{}), dir, nil
+}
+
+// follow runs a verb that follows a rollout: its events go to the console,
+// and its end is told as that of a run.
+func follow(ctx context.Context, env Env, json bool, do func(context.Context, runner.Env) (rollout.Out, error)) error {
+	masks := redact.New(redact.FromEnv(env.Environ)...)
+	screen := newConsole(env, json, masks)
+	defer screen.Close()
+	start := time.Now()
+	out, err := do(ctx, runner.Env{Emit: func(b runner.Body) {
+		screen.Emit(runner.Event{Time: time.Now(), Stage: "rollout", Body: b})
+	}})
+	end := runner.RunFinished{ExitCode: exitCode(err), Seconds: time.Since(start).Seconds()}
+	if err == nil {
+		end.Summary = out.Summary()
+		emitNow(screen, end)
+		return nil
+	}
+	why := causeOf(err)
+	end.Cause, end.Hint = strings.TrimSpace(why.line+"\n"+why.detail), why.hint
+	emitNow(screen, end)
+	return ended{end.ExitCode}
+}
