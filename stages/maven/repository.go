@@ -74,9 +74,11 @@ func (s *Step) pointers(j *job, in In) []mvn.Pointers {
 func (s *Step) lookUp(ctx context.Context, names []mvn.Pointers) (releases, snapshots *tree.Tree, from string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
-	var release, mutable []string
+	var release []string
+	snapshot := map[string]string{}
 	for _, n := range names {
-		release, mutable = append(release, n.Release), append(mutable, n.Snapshots)
+		release = append(release, n.Release)
+		snapshot[n.Release] = n.Snapshots
 	}
 	trees := s.deps.Repositories.Trees
 	if releases, from, err = trees.Find(ctx, release...); err != nil && !errors.Is(err, cache.ErrNotFound) {
@@ -85,7 +87,7 @@ func (s *Step) lookUp(ctx context.Context, names []mvn.Pointers) (releases, snap
 	if releases == nil {
 		return nil, nil, "", nil // what changes is of no use alone
 	}
-	snapshots, _, err = trees.Find(ctx, mutable...)
+	snapshots, _, err = trees.Find(ctx, snapshot[from]) // of the same branch
 	if err != nil && !errors.Is(err, cache.ErrNotFound) {
 		return nil, nil, "", err
 	}
