@@ -25,6 +25,7 @@ func benchmarks() []benchmark {
 	return []benchmark{
 		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", true, road},
 		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", true, mavenStage},
+		{"unchanged", "orders with nothing to do, image and push included, against mvn -version", true, unchanged},
 		{"cache", "a repository in S3 against tar + zstd, zip and a bare writer [--repository DIR]", false, cacheBench},
 	}
 }
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	if i < 0 {
 		var names []string
 		for _, b := range all {
-			names = append(names, fmt.Sprintf("  %-8s %s", b.name, b.what))
+			names = append(names, fmt.Sprintf("  %-9s %s", b.name, b.what))
 		}
 		return fmt.Errorf("name one of\n%s", strings.Join(names, "\n"))
 	}
