@@ -72,9 +72,7 @@ func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
 	if err := s.readSettings(j); err != nil {
 		return nil, err
 	}
-	if err := s.chooseRepository(j); err != nil {
-		return nil, err
-	}
+	s.chooseRepository(j)
 	s.wants(j)
 	j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want)
 	if err != nil && j.known {

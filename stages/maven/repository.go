@@ -31,25 +31,15 @@ const findLimit = 10 * time.Second
 const snapshotLife = 1
 
 // chooseRepository settles whose repository Maven will use. It reads only.
-func (s *Step) chooseRepository(j *job) (err error) {
-	wish := mvn.RepositoryWish{Setting: s.config.Repository, Dir: j.dir, CI: s.deps.CI.Provider != ""}
-	if j.said.text == "" {
-		wish.Settings = append(wish.Settings, j.settingsPath())
-	}
-	if global, ok := j.args.Option("-gs", "--global-settings"); ok {
-		wish.Settings = append(wish.Settings, absolute(j.dir, global))
-	}
+func (s *Step) chooseRepository(j *job) {
+	wish := mvn.RepositoryWish{Setting: s.config.Repository, Dir: j.dir, Local: j.said.user.Local, CI: s.deps.CI.Provider != ""}
 	if r := s.deps.Repositories; r != nil {
 		wish.Shared = r.Shared
 	}
-	if j.said.err != nil { // Maven says it better
-		wish.Settings = nil
-	}
-	j.repo, err = mvn.ChooseRepository(j.host, j.args, wish)
+	j.repo = mvn.ChooseRepository(j.host, j.args, wish)
 	if s.deps.Repositories == nil {
 		j.repo.Leased = false
 	}
-	return err
 }
 
 // restored is a leased repository that a tree was found for, or not.

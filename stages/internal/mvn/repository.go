@@ -3,8 +3,6 @@ package mvn
 import (
 	"cmp"
 	"path/filepath"
-
-	"github.com/fastship/fastship/internal/fault"
 )
 
 // Repository is the local repository that Maven is to use.
@@ -17,24 +15,20 @@ type Repository struct {
 // RepositoryWish is what decides on the local repository beside the host's
 // environment and Maven's arguments.
 type RepositoryWish struct {
-	Setting  string   // maven.repository: auto, user, leased or a path; empty means auto
-	Dir      string   // the project's folder, absolute: relative paths start here
-	Settings []string // settings.xml files, the strongest first: the user's, the global one
-	Shared   bool     // the store is one that other hosts read
-	CI       bool
+	Setting string // maven.repository: auto, user, leased or a path; empty means auto
+	Dir     string // the project's folder, absolute: relative paths start here
+	Local   string // localRepository of the effective settings; may be empty
+	Shared  bool   // the store is one that other hosts read
+	CI      bool
 }
 
 const localRepository = "maven.repo.local"
 
 // ChooseRepository decides on the local repository. With auto it is the one
 // that the user's arguments or settings name, else a leased one where a shared
-// store or CI makes it worth it, else ~/.m2/repository. It reads only. Errors
-// are of class fault.BadInput.
-func ChooseRepository(h Host, a Args, w RepositoryWish) (Repository, error) {
-	users, from, err := usersRepository(h, a, w)
-	if err != nil {
-		return Repository{}, fault.As(fault.BadInput, err)
-	}
+// store or CI makes it worth it, else ~/.m2/repository.
+func ChooseRepository(h Host, a Args, w RepositoryWish) Repository {
+	users, from := usersRepository(a, w)
 	named := from != ""
 	own := Repository{Path: cmp.Or(users, filepath.Join(h.Home, ".m2", "repository"))}
 	switch setting := cmp.Or(w.Setting, "auto"); setting {
@@ -42,48 +36,42 @@ func ChooseRepository(h Host, a Args, w RepositoryWish) (Repository, error) {
 		switch {
 		case named:
 			own.Reason = from + " names it"
-			return own, nil
+			return own
 		case w.Shared:
-			return Repository{Leased: true, Reason: "the cache is shared with other hosts"}, nil
+			return Repository{Leased: true, Reason: "the cache is shared with other hosts"}
 		case w.CI:
-			return Repository{Leased: true, Reason: "this is a CI build"}, nil
+			return Repository{Leased: true, Reason: "this is a CI build"}
 		}
 		own.Reason = "the cache is this host's own"
-		return own, nil
+		return own
 	case "user":
 		own.Reason = "maven.repository is user"
-		return own, nil
+		return own
 	case "leased":
 		reason := "maven.repository is leased"
 		if named {
 			reason += ", which overrules " + from
 		}
-		return Repository{Leased: true, Reason: reason}, nil
+		return Repository{Leased: true, Reason: reason}
 	default:
 		reason := "maven.repository names it"
 		if named {
 			reason += " and overrules " + from
 		}
-		return Repository{Path: under(w.Dir, setting), Reason: reason}, nil
+		return Repository{Path: under(w.Dir, setting), Reason: reason}
 	}
 }
 
 // usersRepository is the repository that the user chose, and where he said so:
 // a property wins over the settings, as in Maven.
-func usersRepository(h Host, a Args, w RepositoryWish) (path, from string, err error) {
+func usersRepository(a Args, w RepositoryWish) (path, from string) {
 	if v, ok := a.Property(localRepository); ok {
-		return under(w.Dir, v), "-D" + localRepository, nil
+		return under(w.Dir, v), "-D" + localRepository
 	}
-	for _, file := range w.Settings {
-		s, err := ReadSettings(h, file)
-		if err != nil {
-			return "", "", err
-		}
-		if s.Local != "" {
-			return under(w.Dir, s.Local), "localRepository in " + file, nil
-		}
+	if w.Local != "" {
+		return under(w.Dir, w.Local), "localRepository in settings.xml"
 	}
-	return "", "", nil
+	return "", ""
 }
 
 func under(dir, path string) string {
