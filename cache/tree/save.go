@@ -25,7 +25,8 @@ type save struct {
 	m     *meter
 	today Day
 	used  map[string]bool
-	sent  map[cache.Digest]bool // segments
+	sent  map[cache.Digest]bool     // segments
+	moved map[cache.Digest]location // files packed anew
 }
 
 // Save stores what a build added and moves the pointer: blobs and packs, then
@@ -151,7 +152,7 @@ func (s *save) plan(ctx context.Context, cur *Tree, added []Entry) (*Tree, error
 	}
 	all, write := union(have, delta), delta
 	if refresh || len(segments) >= compactAbove {
-		all = s.compact(all)
+		all = s.repack(ctx, have, s.compact(all))
 		write, segments = all, nil
 	}
 	if len(write) > 0 {

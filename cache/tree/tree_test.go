@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,8 +47,8 @@ func sample(n int) map[string][]byte {
 }
 
 func files(m map[string][]byte) (out []File) {
-	for p, b := range m {
-		out = append(out, file(p, b))
+	for _, p := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, file(p, m[p]))
 	}
 	return out
 }

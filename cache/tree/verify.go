@@ -207,35 +207,14 @@ func (c *Cache) Status(ctx context.Context) ([]PointerStatus, error) {
 
 // dead counts the packs of entries and the share of them that no entry uses.
 func dead(entries []Entry) (packs int, share float64) {
-	type place struct {
-		d     cache.Digest
-		frame int
-		off   int64
+	var all usage
+	u := usages(entries)
+	for _, p := range u {
+		all.live += p.live
+		all.total += p.total
 	}
-	seen, blobs := map[place]bool{}, map[cache.Digest]bool{}
-	var used, total int64
-	for _, e := range entries {
-		o := e.at.blob
-		if o == nil || o.kind == whole {
-			continue
-		}
-		if p := (place{o.digest, e.at.frame, e.at.off}); !seen[p] {
-			seen[p] = true
-			used += e.Size
-		}
-		if blobs[o.digest] {
-			continue
-		}
-		blobs[o.digest] = true
-		if o.kind == raw {
-			total += o.size
-		}
-		for _, f := range o.frames {
-			total += f.raw
-		}
-	}
-	if total == 0 {
+	if all.total == 0 {
 		return 0, 0
 	}
-	return len(blobs), 1 - float64(used)/float64(total)
+	return len(u), all.dead()
 }
