@@ -1,11 +1,14 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,42 +16,101 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
+	"github.com/fastship/fastship/cache/s3/s3test"
 )
 
-// TestBig saves and fetches a big tree of real files and tells the peak of
-// this process's memory. FASTSHIP_TREE_BIG is "megabytes,files", e.g. 1000,100000.
-// The blobs are on disk.
+// maxMemory is what a save and a restore may take at any size.
+const maxMemory = 150 << 20
+
+// TestBig saves and fetches a big tree of real files, each by a process of its
+// own, and holds their peaks of memory. FASTSHIP_TREE_BIG is "megabytes,files",
+// e.g. 1000,100000. The store is a directory and, among the integration tests,
+// minio.
 func TestBig(t *testing.T) {
 	spec := os.Getenv("FASTSHIP_TREE_BIG")
 	if spec == "" {
 		t.Skip("FASTSHIP_TREE_BIG is not set: a long run, see .ci/soak")
 	}
+	if step := os.Getenv(bigStep); step != "" {
+		bigSteps(t, step)
+		return
+	}
 	mb, n, _ := strings.Cut(spec, ",")
-	size, _ := strconv.Atoi(mb)
-	count, _ := strconv.Atoi(n)
-	root := t.TempDir()
-	fs := bigTree(t, root, size<<20, count)
-	c := New(Config{Own: newDisk(t)})
-	start := time.Now()
-	s, err := c.Save(t.Context(), Change{Pointer: "main", Add: fs})
+	size, err := strconv.Atoi(mb)
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved := time.Since(start)
-	start = time.Now()
-	tr, _, err := c.Find(t.Context(), "main")
+	count, err := strconv.Atoi(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := time.Since(start)
-	out := t.TempDir()
-	start = time.Now()
-	var want []Entry
-	for e := range tr.All() {
-		want = append(want, e)
+	from := t.TempDir()
+	bigTree(t, from, size<<20, count)
+	for _, kind := range []string{"dir", string(s3test.MinIO)} {
+		t.Run(kind, func(t *testing.T) {
+			place := t.TempDir()
+			if kind != "dir" {
+				if os.Getenv("FASTSHIP_INTEGRATION") == "" {
+					t.Skip("set FASTSHIP_INTEGRATION=1 to run real servers")
+				}
+				place = s3test.Start(t, s3test.Kind(kind))
+			}
+			to := filepath.Join(t.TempDir(), "to")
+			for _, step := range []string{"save", "restore"} {
+				cmd := exec.Command(os.Args[0], "-test.run", "^TestBig$", "-test.v")
+				cmd.Env = append(os.Environ(), bigStep+"="+step, bigPlace+"="+place, bigFrom+"="+from, bigTo+"="+to)
+				start := time.Now()
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%s: %v\n%s", step, err, out)
+				}
+				t.Logf("%s of %d MB in %d files: %.1f s, CPU %.1f s; %s", step, size, count, time.Since(start).Seconds(),
+					(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), lineWith(out, "peak"))
+			}
+			if err := sameFiles(from, to, count); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	missing, err := c.Fetch(t.Context(), tr, want, func(_ context.Context, e Entry, r io.Reader) error {
-		p := filepath.Join(out, e.Path)
+}
+
+// What a process of TestBig is to do, and where.
+const (
+	bigStep  = "FASTSHIP_TREE_BIG_STEP"
+	bigPlace = "FASTSHIP_TREE_BIG_PLACE"
+	bigFrom  = "FASTSHIP_TREE_BIG_FROM"
+	bigTo    = "FASTSHIP_TREE_BIG_TO"
+)
+
+func bigSteps(t *testing.T, step string) {
+	place := os.Getenv(bigPlace)
+	var store cache.Store
+	if strings.HasPrefix(place, "http") {
+		store = bucket(place, "big")(t, nil)
+	} else {
+		s, err := dir.Open(place, dir.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store = s
+	}
+	c := New(Config{Own: store, Warn: func(err error) { t.Errorf("warned: %v", err) }})
+	if step == "save" {
+		keep(t, c, Change{Pointer: "main", Add: filesBelow(t, os.Getenv(bigFrom))})
+	} else {
+		bigRestore(t, c, os.Getenv(bigTo))
+	}
+	most := peak(t)
+	t.Logf("peak %d MiB", most>>20)
+	if most > maxMemory {
+		t.Errorf("%s took %d MiB of memory, more than %d", step, most>>20, maxMemory>>20)
+	}
+}
+
+func bigRestore(t *testing.T, c *Cache, to string) {
+	tr := find(t, c, "main")
+	missing, err := c.Fetch(t.Context(), tr, slices.Collect(tr.All()), func(_ context.Context, e Entry, r io.Reader) error {
+		p := filepath.Join(to, e.Path)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			return err
 		}
@@ -56,18 +118,72 @@ func TestBig(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		defer f.Close()
 		_, err = io.Copy(f, r)
-		f.Close()
 		return err
 	})
-	if err != nil || len(missing) > 0 || tr.Len() != count || s.Files != count {
-		t.Fatalf("%v, %d missing, %d entries", err, len(missing), tr.Len())
+	if err != nil || len(missing) > 0 {
+		t.Fatalf("%v, %d missing", err, len(missing))
 	}
-	t.Logf("%d MB, %d files: save %v, find %v, fetch %v, %d requests, peak %s", tr.Bytes()>>20, count, saved, found, time.Since(start), s.Requests, peak(t))
+}
+
+func lineWith(out []byte, word string) string {
+	for line := range strings.Lines(string(out)) {
+		if i := strings.Index(line, word); i >= 0 {
+			return strings.TrimSpace(line[i:])
+		}
+	}
+	return "nothing said of " + word
+}
+
+func filesBelow(t *testing.T, root string) (out []File) {
+	err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		out = append(out, File{Path: filepath.ToSlash(rel), Size: info.Size(), Mode: info.Mode(), Open: func() (io.ReadCloser, error) { return os.Open(p) }})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sameFiles(from, to string, want int) error {
+	n := 0
+	err := filepath.WalkDir(from, func(p string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		n++
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		a, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(to, rel))
+		if err == nil && !bytes.Equal(a, b) {
+			err = fmt.Errorf("%s is another file", rel)
+		}
+		return err
+	})
+	if err == nil && n != want {
+		err = fmt.Errorf("%d files, want %d", n, want)
+	}
+	return err
 }
 
 // bigTree writes a repository's shape: half poms, small jars, some large jars.
-func bigTree(t *testing.T, root string, size, count int) (out []File) {
+func bigTree(t *testing.T, root string, size, count int) {
 	large := max(size/2/(2<<20), 1)
 	small := (size - large*(2<<20)) / max(count/2, 1)
 	for i := range count {
@@ -87,49 +203,18 @@ func bigTree(t *testing.T, root string, size, count int) (out []File) {
 		if err := os.WriteFile(full, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, File{Path: p + strconv.Itoa(i), Size: int64(len(b)), Mode: 0o644, Open: func() (io.ReadCloser, error) { return os.Open(full) }})
 	}
-	return out
 }
 
-func peak(t *testing.T) string {
+// peak is this process's largest resident size in bytes.
+func peak(t *testing.T) int64 {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Skip("no /proc here")
 	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			return strings.TrimSpace(v)
-		}
-	}
-	return "unknown"
-}
-
-// disk keeps blobs in a real directory store and pointers in memory.
-type disk struct {
-	*memory
-	blobs blobStore
-}
-
-type blobStore interface {
-	Open(ctx context.Context, d digest, off, n int64) (io.ReadCloser, error)
-	Put(ctx context.Context, d digest, size int64, r io.Reader) error
-}
-
-func (s disk) Open(ctx context.Context, d digest, off, n int64) (io.ReadCloser, error) {
-	return s.blobs.Open(ctx, d, off, n)
-}
-
-func (s disk) Put(ctx context.Context, d digest, size int64, r io.Reader) error {
-	return s.blobs.Put(ctx, d, size, r)
-}
-
-type digest = cache.Digest
-
-func newDisk(t *testing.T) disk {
-	s, err := dir.Open(t.TempDir(), dir.Options{})
+	kib, err := strconv.ParseInt(strings.Fields(strings.TrimPrefix(lineWith(b, "VmHWM:"), "VmHWM:"))[0], 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return disk{newMemory(), s}
+	return kib << 10
 }

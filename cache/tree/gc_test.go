@@ -79,7 +79,11 @@ func TestGCBesideWriters(t *testing.T) {
 			}
 		}
 		p := fmt.Sprintf("f%d", i%20)
-		content := noise(uint64(r.IntN(40)), 600<<10)
+		size := 3000 // in a pack
+		if i%4 == 0 {
+			size = 600 << 10
+		}
+		content := noise(uint64(r.IntN(40)), size)
 		keep(t, c, Change{Pointer: name, From: from, Used: used, Add: []File{file(p, content)}})
 		collected += (<-done).Blobs
 		for _, n := range []string{"b0", "b1", "b2"} {

@@ -8,9 +8,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -290,10 +288,7 @@ func TestABadBlobIsMissingAndMended(t *testing.T) {
 // TestFaults puts random faults under finds, fetches and saves: no wrong byte
 // ever reaches a sink, and without faults the tree is the one last saved.
 func TestFaults(t *testing.T) {
-	n := 30
-	if s := os.Getenv("FASTSHIP_FAULTS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
+	n := faultRounds(t, 30)
 	want := sample(12)
 	var faults, lost, kinds = 0, 0, [5]int{}
 	for seed := range n {
