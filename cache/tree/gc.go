@@ -20,10 +20,12 @@ type GCOptions struct {
 
 // Collected counts what GC removed, or would remove.
 type Collected struct {
-	Blobs, Actions, Pointers int
-	Bytes                    int64 // of the blobs
-	Kept                     int   // blobs left
-	Broken                   int   // pointers that cannot be read: Verify mends them
+	Blobs    int   `json:"blobs"`
+	Actions  int   `json:"actions"`
+	Pointers int   `json:"pointers"`
+	Bytes    int64 `json:"bytes"`  // of the blobs
+	Kept     int   `json:"kept"`   // blobs left
+	Broken   int   `json:"broken"` // pointers that cannot be read: Verify mends them
 }
 
 // GC removes from Own the pointers and actions that are old, and the blobs

@@ -16,10 +16,14 @@ import (
 // Verified counts what Verify read and what was bad: dropped, unless it ran
 // dry.
 type Verified struct {
-	Blobs, Pointers, Actions          int
-	Bytes                             int64
-	BadBlobs, BadPointers, BadActions int
-	Mended                            int // of BadPointers, those that kept some segments
+	Blobs       int   `json:"blobs"`
+	Pointers    int   `json:"pointers"`
+	Actions     int   `json:"actions"`
+	Bytes       int64 `json:"bytes"` // of the blobs
+	BadBlobs    int   `json:"badBlobs"`
+	BadPointers int   `json:"badPointers"`
+	BadActions  int   `json:"badActions"`
+	Mended      int   `json:"mended"` // of BadPointers, those that kept some segments
 }
 
 // Verify reads all that Own holds. A bad blob is deleted, so that its next use

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/lease"
@@ -21,10 +23,6 @@ type Repositories struct {
 	Leases *lease.Pool
 	Shared bool // other hosts read the trees
 }
-
-// findLimit bounds the look-up of a repository's tree: a store that takes
-// longer would not be worth the wait.
-const findLimit = 10 * time.Second
 
 // snapshotLife is for how many days what may change is restored. Maven's own
 // notes beside it say when it asks again, as on the host that saved it.
@@ -42,11 +40,18 @@ func (s *Step) chooseRepository(j *job) {
 	}
 }
 
-// restored is a leased repository that a tree was found for, or not.
+// trees are what is kept of a project's repository.
+type trees struct {
+	names     mvn.Pointers // to save to
+	releases  *tree.Tree   // nil: nothing is kept
+	snapshots *tree.Tree   // nil: nothing is kept of what may change
+	from      string       // the pointer that releases was found under
+}
+
+// restored is a leased repository with what was found for it.
 type restored struct {
-	lease               *lease.Lease
-	releases, snapshots *tree.Tree // as found; nil when absent
-	names               mvn.Pointers
+	trees
+	lease *lease.Lease
 }
 
 // pointers are the trees to look up, best first.
@@ -59,43 +64,53 @@ func (s *Step) pointers(j *job, in In) []mvn.Pointers {
 	})
 }
 
-// lookUp finds the trees of the project's repository. Faults are told by the
-// tree cache; a store out of reach is an error.
-func (s *Step) lookUp(ctx context.Context, names []mvn.Pointers) (releases, snapshots *tree.Tree, from string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, findLimit)
-	defer cancel()
+// lookUp finds the trees of the project's repository, both of one branch. The
+// error is of a store out of reach, or of the context.
+func (s *Step) lookUp(ctx context.Context, j *job, in In) (trees, error) {
+	names := s.pointers(j, in)
+	find := func(ctx context.Context, names ...string) (*tree.Tree, string, error) {
+		t, name, err := s.deps.Repositories.Trees.Find(ctx, names...)
+		if errors.Is(err, cache.ErrNotFound) {
+			err = nil
+		}
+		return t, name, err
+	}
 	var release []string
-	snapshot := map[string]string{}
 	for _, n := range names {
 		release = append(release, n.Release)
-		snapshot[n.Release] = n.Snapshots
 	}
-	trees := s.deps.Repositories.Trees
-	if releases, from, err = trees.Find(ctx, release...); err != nil && !errors.Is(err, cache.ErrNotFound) {
-		return nil, nil, "", err
+	found := trees{names: names[0]}
+	group, asking := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found.releases, found.from, err = find(asking, release...)
+		return err
+	})
+	group.Go(func() (err error) { // most often it is the one wanted
+		found.snapshots, _, err = find(asking, names[0].Snapshots)
+		return err
+	})
+	err := group.Wait()
+	if err != nil || found.releases == nil { // what changes is of no use alone
+		return trees{names: names[0]}, err
 	}
-	if releases == nil {
-		return nil, nil, "", nil // what changes is of no use alone
+	if i := slices.Index(release, found.from); i > 0 {
+		found.snapshots, _, err = find(ctx, names[i].Snapshots)
 	}
-	snapshots, _, err = trees.Find(ctx, snapshot[from]) // of the same branch
-	if err != nil && !errors.Is(err, cache.ErrNotFound) {
-		return nil, nil, "", err
-	}
-	return releases, snapshots, from, nil
+	return found, err
 }
 
-// fresh are the entries of snapshots that may still be restored.
-func fresh(snapshots *tree.Tree, now time.Time) []tree.Entry {
-	if snapshots == nil {
-		return nil
-	}
-	var all []tree.Entry
-	for e := range snapshots.All() {
-		if tree.DayOf(now)-e.Used <= snapshotLife {
-			all = append(all, e)
+// all are the entries to restore: what never changes, and of the rest what is
+// young enough.
+func (t trees) all(now time.Time) *tree.Tree {
+	all := slices.Collect(t.releases.All())
+	if t.snapshots != nil {
+		for e := range t.snapshots.All() {
+			if tree.DayOf(now)-e.Used <= snapshotLife {
+				all = append(all, e)
+			}
 		}
 	}
-	return all
+	return tree.Of(all)
 }
 
 // takeRepository leases a repository and restores what is kept for it. It
@@ -105,63 +120,45 @@ func (s *Step) takeRepository(ctx context.Context, env runner.Env, j *job, in In
 	if !j.repo.Leased {
 		return nil, nil
 	}
-	names := s.pointers(j, in)
-	r := &restored{names: names[0]}
-	var from string
-	var err error
-	r.releases, r.snapshots, from, err = s.lookUp(ctx, names)
+	began := time.Now()
+	found, err := s.lookUp(ctx, j, in)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 	pool := s.deps.Repositories.Leases
-	want, fetch := pool.Known(r.names.Release), fetchNothing
-	switch {
-	case err != nil:
-		env.Emit(runner.Warning{Text: fmt.Sprintf("look up Maven's repository in the cache: %v; %s", err, instead(want))})
-	case r.releases != nil:
-		var all []tree.Entry
-		for e := range r.releases.All() {
-			all = append(all, e)
-		}
-		want, fetch = tree.Of(append(all, fresh(r.snapshots, time.Now())...)), s.fetch(env, r)
-	default: // not saved yet: what this host has of it is all there is
-	}
-	if r.lease, err = pool.Take(ctx, want); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		env.Emit(runner.Warning{Text: fmt.Sprintf("%v; Maven uses its own repository", err)})
-		return nil, nil
-	}
-	began := time.Now()
-	done, err := r.lease.Apply(ctx, want, fetch)
+	want, fetch := pool.Known(found.names.Release), fetchNothing // not saved yet: what this host has of it is all there is
 	if err != nil {
-		return s.unrestored(ctx, env, j, r, err)
+		env.Emit(runner.Warning{Text: fmt.Sprintf("look up Maven's repository in the cache: %v; %s", err, instead(want))})
+	}
+	if found.releases != nil {
+		want, fetch = found.all(s.deps.Now()), s.fetch(env, found)
+	}
+	r := &restored{trees: found}
+	if r.lease, err = pool.Take(ctx, want); err != nil {
+		return nil, s.ownInstead(ctx, env, err)
+	}
+	done, err := r.lease.Apply(ctx, want, fetch)
+	switch {
+	case ctx.Err() != nil:
+		_ = r.lease.Close(context.WithoutCancel(ctx)) // what is there serves the next run
+		return nil, context.Cause(ctx)
+	case err != nil: // a full disk, say
+		return nil, s.ownInstead(ctx, env, errors.Join(err, r.lease.Discard()))
 	}
 	if want != nil {
-		env.Emit(runner.Note{Text: restoredText(branchOf(from), done, time.Since(began))})
+		env.Emit(runner.Note{Text: restoredText(branchOf(found.from), done, time.Since(began))})
 	}
 	j.use(r.lease.Dir())
 	return r, nil
 }
 
-// unrestored goes on after a restore that did not end well: Maven downloads
-// what is missing, or, on a full disk, uses its own repository.
-func (s *Step) unrestored(ctx context.Context, env runner.Env, j *job, r *restored, err error) (*restored, error) {
+// ownInstead goes on with the user's own repository.
+func (s *Step) ownInstead(ctx context.Context, env runner.Env, err error) error {
 	if ctx.Err() != nil {
-		_ = r.lease.Close(context.WithoutCancel(ctx)) // what is there serves the next run
-		return nil, ctx.Err()
-	}
-	if errors.Is(err, errSlow) {
-		env.Emit(runner.Warning{Text: fmt.Sprintf("stop restoring Maven's repository: %v; Maven downloads what is missing", errSlow)})
-		j.use(r.lease.Dir())
-		return r, nil
+		return context.Cause(ctx)
 	}
 	env.Emit(runner.Warning{Text: fmt.Sprintf("%v; Maven uses its own repository", err)})
-	if err := r.lease.Discard(); err != nil {
-		env.Emit(runner.Warning{Text: err.Error()})
-	}
-	return nil, nil
+	return nil
 }
 
 // use makes Maven use a repository.
@@ -203,14 +200,14 @@ func (s *Step) repositoryPlan(ctx context.Context, j *job, in In) []string {
 		return []string{"in the repository " + j.repo.Path + ": " + j.repo.Reason}
 	}
 	line := "in a repository of its own: " + j.repo.Reason
-	releases, _, from, err := s.lookUp(ctx, s.pointers(j, in))
+	found, err := s.lookUp(ctx, j, in)
 	switch {
 	case err != nil:
 		return []string{line, fmt.Sprintf("restore nothing: %v", err)}
-	case releases == nil:
+	case found.releases == nil:
 		return []string{line, "restore nothing: no build has saved one yet"}
 	}
-	return []string{line, fmt.Sprintf("restore %d files, %s, of %s", releases.Len(), megabytes(releases.Bytes()), branchOf(from))}
+	return []string{line, fmt.Sprintf("restore %d files, %s, of %s", found.releases.Len(), megabytes(found.releases.Bytes()), branchOf(found.from))}
 }
 
 // branchOf tells from a pointer's name whose it is.
@@ -218,7 +215,7 @@ func branchOf(pointer string) string {
 	if pointer == "" {
 		return ""
 	}
-	branch := path.Base(path.Dir(pointer))
+	branch := branchName(pointer)
 	if branch == "@" {
 		return "an unnamed branch"
 	}

@@ -27,10 +27,11 @@ type Deps struct {
 	Token func(context.Context, mvn.Token) (value string, expires time.Time, err error)
 	// Repositories are what leased repositories come from; nil leases none.
 	Repositories *Repositories
-	CI           ci.Info       // what CI tells of the build; zero outside CI
-	State        string        // the folder that keeps the last run's key; empty keeps none
-	Explain      bool          // say what part of the key differs from the last run's
-	Grace        time.Duration // between SIGTERM and SIGKILL for Maven; 0 means proc's own
+	CI           ci.Info          // what CI tells of the build; zero outside CI
+	State        string           // the folder that keeps the last run's key; empty keeps none
+	Explain      bool             // say what part of the key differs from the last run's
+	Now          func() time.Time // nil means time.Now
+	Grace        time.Duration    // between SIGTERM and SIGKILL for Maven; 0 means proc's own
 }
 
 // Step runs the Maven job.
@@ -48,6 +49,9 @@ func New(c Config, d Deps) *Step {
 		c.Goals = []string{"package"}
 	}
 	d.HTTP = cmp.Or(d.HTTP, http.DefaultClient)
+	if d.Now == nil {
+		d.Now = time.Now
+	}
 	if d.Token == nil {
 		d.Token = codeArtifactToken
 	}

@@ -42,7 +42,7 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	return b, nil
 }
 
-func mavenStep(opt Options, memory *memory) runner.Step[maven.In, maven.Out] {
+func mavenStep(opt Options, memory *memory) *maven.Step {
 	config := opt.Spec.Maven
 	config.Dir = opt.Dir
 	return maven.New(config, maven.Deps{

@@ -14,8 +14,21 @@ import (
 
 // remotes are the stores of a run beyond this machine.
 type remotes struct {
-	own  cache.Store // of the run's scope; nil with cache.store dir
-	base cache.Store // the trusted one, which an untrusted run reads; else nil
+	own  cache.Store               // of the run's scope; nil with cache.store dir
+	base cache.Store               // the trusted one, which an untrusted run reads; else nil
+	open func() (*s3.Store, error) // own's; nil with cache.store dir
+}
+
+// check tells what is wrong with the remote store, if there is one.
+func (r remotes) check(ctx context.Context) error {
+	if r.open == nil {
+		return nil
+	}
+	store, err := r.open()
+	if err != nil {
+		return err
+	}
+	return store.Check(ctx)
 }
 
 // openRemotes reads cache.store. It sends nothing; the stores obtain
@@ -30,16 +43,19 @@ func openRemotes(opt Options) (remotes, error) {
 	if err != nil {
 		return remotes{}, fault.As(fault.BadInput, err)
 	}
-	scoped := func(scope string) cache.Store {
-		config := config
-		config.Scope = scope
-		return &lazyStore{open: sync.OnceValues(func() (cache.Store, error) {
-			return s3.Open(context.Background(), config) // one request's end is not the store's
+	config.Scope = opt.scope()
+	own := sync.OnceValues(func() (*s3.Store, error) {
+		return s3.Open(context.Background(), config) // one request's end is not the store's
+	})
+	r := remotes{open: own, own: &lazyStore{func() (cache.Store, error) { return own() }}}
+	if config.Scope != ci.Trusted {
+		r.base = &lazyStore{sync.OnceValues(func() (cache.Store, error) {
+			store, err := own()
+			if err != nil {
+				return nil, err
+			}
+			return store.In(ci.Trusted)
 		})}
-	}
-	r := remotes{own: scoped(opt.scope())}
-	if opt.scope() != ci.Trusted {
-		r.base = scoped(ci.Trusted)
 	}
 	return r, nil
 }

@@ -165,6 +165,33 @@ func isMetadata(name string) bool {
 	return name == "resolver-status.properties" || strings.HasPrefix(name, "maven-metadata") && strings.HasSuffix(name, ".xml")
 }
 
+// IsTracking tells whether a file is a tracking file.
+func IsTracking(p string) bool { return path.Base(p) == tracking }
+
+// MergeTracking adds to a tracking file the lines of another that it lacks. An
+// empty one is as good as none.
+func MergeTracking(there, more []byte) []byte {
+	if len(there) == 0 {
+		return more
+	}
+	merged := there
+	if !bytes.HasSuffix(merged, []byte("\n")) {
+		merged = append(merged[:len(merged):len(merged)], '\n')
+	}
+	have := map[string]bool{}
+	for line := range bytes.Lines(there) {
+		have[string(bytes.TrimSpace(line))] = true
+	}
+	for line := range bytes.Lines(more) {
+		text := string(bytes.TrimSpace(line))
+		if text == "" || text[0] == '#' || have[text] {
+			continue
+		}
+		merged = append(merged[:len(merged):len(merged)], text+"\n"...)
+	}
+	return merged
+}
+
 // MayChange tells whether Maven itself changes a file of its repository in
 // place: tracking files, metadata and what lies with SNAPSHOTs.
 func MayChange(p string) bool {
