@@ -47,7 +47,17 @@ func (s *Step) wants(j *job) {
 // learnAsks keeps what Maven has said, for the next run.
 func (s *Step) learnAsks(ctx context.Context, j *job, a *attempt) {
 	said := a.asks()
-	if len(a.report.Projects) == 0 || j.known && said.equal(j.asks) {
+	if len(a.report.Projects) == 0 { // it died before it knew them
+		said.Releases, said.Rules = j.want.Releases, j.asks.Rules
+	}
+	// A Maven that meets a plug-in's demand does not tell of it.
+	demands := a.demands()
+	for _, e := range slices.Concat(demands, j.asks.Rules) {
+		if e.On == onPlugin && !slices.Contains(said.Rules, e) {
+			said.Rules = append(slices.Clip(said.Rules), e)
+		}
+	}
+	if len(a.report.Projects)+len(demands) == 0 || j.known && said.equal(j.asks) {
 		return
 	}
 	j.asks, j.known, j.want.Releases = said, true, said.Releases

@@ -133,9 +133,41 @@ func TestARuleThatCannotBeMetIsThePluginsToTell(t *testing.T) {
 			if n := strings.Count(r.output(), "works as 3.9.9"); n != 1 {
 				t.Errorf("%s: Maven worked %d times", name, n)
 			}
-			if run == 1 && (strings.Contains(r.said(), "anew") || !strings.Contains(r.said(), "the enforcer plugin will end")) {
+			if run == 1 && (strings.Contains(r.said(), "anew") || !strings.Contains(r.said(), "that rule will end")) {
 				t.Errorf("%s, again: said\n%s", name, r.said())
 			}
 		}
+	}
+}
+
+func TestAPluginsDemandBringsANewerMaven(t *testing.T) {
+	const died = `{"event":"error","error":["org.apache.maven.lifecycle.LifecycleExecutionException: The plugin g:p-maven-plugin:4.0.0 requires Maven version 4.0.0-rc-2","org.apache.maven.plugin.PluginIncompatibleException: The plugin g:p-maven-plugin:4.0.0 requires Maven version 4.0.0-rc-2"]}`
+	settings, asked := central(t, "4.0.0-rc-4", saying("4.0.0-rc-4", "[3,)", true))
+	dir := files(t, "pom.xml", "<project/>", "settings.xml", settings)
+	old := strings.Replace(saying("3.9.9", "[3,)", true), `{"event":"project"`, died+"\n"+`{"event":"project"`, 1)
+	s := scripted(t, Config{Dir: dir, Settings: "settings.xml"}, old)
+	for run := range 3 { // the newer one says nothing of the plug-in: that is kept
+		r := runStep(t, t.Context(), s)
+		anew := strings.Contains(r.said(), "Maven was started anew as Maven 4.0.0-rc-4 from Maven's distribution: g:p-maven-plugin:4.0.0 wants Maven 4.0.0-rc-2, and PATH has 3.9.9")
+		if anew != (run == 0) || strings.Count(r.output(), "works as 4.0.0-rc-4") != 1 || strings.Contains(r.output(), "works as 3.9.9") != (run == 0) || asked.Load() != 2 {
+			t.Errorf("run %d, %d requests, said\n%s\n%s", run, asked.Load(), r.said(), r.output())
+		}
+	}
+	// Once a mojo has run, work would be done twice: the next run is the better one.
+	late := strings.Replace(old, died, died+"\n"+`{"event":"mojo","state":"MojoStarted","project":"g:a"}`, 1)
+	s = scripted(t, Config{Dir: dir, Settings: "settings.xml"}, late)
+	for run := range 2 {
+		r := runStep(t, t.Context(), s)
+		if strings.Contains(r.said(), "anew") || strings.Contains(r.output(), "works as 4.0.0-rc-4") != (run == 1) {
+			t.Errorf("late, run %d said\n%s\n%s", run, r.said(), r.output())
+		}
+	}
+}
+
+func TestANewerModelBringsMaven4(t *testing.T) {
+	dir := files(t, "pom.xml", "<project><modelVersion>4.1.0</modelVersion></project>")
+	p, err := bare(t, Config{Dir: dir}).Plan(t.Context(), In{})
+	if err != nil || !strings.HasPrefix(p.Lines[1], "with Maven 4.0.0-rc-4 from Maven's distribution: "+dir+"/pom.xml wants Maven 4.0.0-rc-1 for its model 4.1.0, and PATH has 3.9.9") {
+		t.Errorf("%q, %v", p.Lines, err)
 	}
 }

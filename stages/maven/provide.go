@@ -24,6 +24,7 @@ func (s *Step) chooseMaven(j *job) error {
 	if j.known {
 		j.required = mvn.RequiredBy(j.asks.Rules)
 	}
+	j.required.Maven = append(j.required.Maven, j.tree.ModelRules()...)
 	l := mvn.ChooseLauncher(j.host, j.dir, mvn.MultiModuleRoot(j.dir), v)
 	l.Version = cmp.Or(l.Version, j.heard) // a shim's files do not tell
 	j.launcher = l.Fitting(j.required.Maven, j.pinned)

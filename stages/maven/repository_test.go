@@ -387,7 +387,7 @@ func TestWhichRepository(t *testing.T) {
 				return
 			case want == "settings": // the played Maven does not read them
 				want = filepath.Join(m.home, ".m2", "repository")
-				if !strings.Contains(strings.Join(plan.Lines, "\n"), "in the repository "+elsewhere+": localRepository in "+settings+" names it") {
+				if !strings.Contains(strings.Join(plan.Lines, "\n"), "in the repository "+elsewhere+": localRepository in settings.xml names it") {
 					t.Errorf("plan:\n%s", strings.Join(plan.Lines, "\n"))
 				}
 			case !filepath.IsAbs(want):

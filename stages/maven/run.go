@@ -80,7 +80,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, j *job) (attempt, erro
 		return a, err
 	}
 	s.learnAsks(ctx, j, &a)
-	if !a.report.Unfit {
+	if !j.lost(&a) {
 		return a, nil
 	}
 	release, err := s.refit(ctx, env, j, &a)

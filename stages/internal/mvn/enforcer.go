@@ -51,6 +51,20 @@ func RequiredBy(events []RuleEvent) Required {
 	return all
 }
 
+// ModelRules are the poms on disk that only Maven 4 reads: those of a model
+// newer than 4.0.0 (maven.apache.org/whatsnewinmaven4.html).
+func (t *Tree) ModelRules() []Rule {
+	for _, m := range t.Modules {
+		for _, p := range m.Chain {
+			if v := strings.TrimSpace(p.ModelVersion); IsVersion(v) && CompareVersions(v, "4.0.0") > 0 {
+				const first = "4.0.0-rc-1"
+				return []Rule{{first + " for its model " + v, p.Path, Range{{low: first}}}}
+			}
+		}
+	}
+	return nil
+}
+
 // Meets tells whether a version is within all of the rules.
 func Meets(rules []Rule, version string) bool {
 	_, unfit := broken(rules, version)
@@ -167,7 +181,7 @@ func (l Launcher) Fitting(rules []Rule, chosen bool) Launcher {
 		if chosen {
 			remedy = "correct maven.version"
 		}
-		l.Note = fmt.Sprintf("%s, and this build is pinned to %s: the enforcer plugin will end it; %s", why, l.Version, remedy)
+		l.Note = fmt.Sprintf("%s, and this build is pinned to %s: that rule will end it; %s", why, l.Version, remedy)
 		return l
 	}
 	for _, version := range knownMavens(rules) {
@@ -181,6 +195,6 @@ func (l Launcher) Fitting(rules []Rule, chosen bool) Launcher {
 		}
 		return fit
 	}
-	l.Note = why + ", which no known release is: the enforcer plugin will end the build"
+	l.Note = why + ", which no known release is: that rule will end the build"
 	return l
 }
