@@ -47,6 +47,22 @@ func (s *Store) small(ctx context.Context, key string) ([]byte, minio.ObjectInfo
 	return b, info, nil
 }
 
+// framed reads what frame wrote into v. Bytes that are wrong or cut are asked
+// for once more: they may have gone wrong on their way.
+func (s *Store) framed(ctx context.Context, key, format, name string, v any) (minio.ObjectInfo, error) {
+	for again := false; ; again = true {
+		b, info, err := s.small(ctx, key)
+		if err == nil {
+			err = unframe(format, name, b, v)
+		} else if info.ETag == "" || s.ready(ctx) != nil {
+			return info, err // there was no answer to be cut
+		}
+		if err == nil || again {
+			return info, err
+		}
+	}
+}
+
 // GetAction implements cache.ActionStore.
 func (s *Store) GetAction(ctx context.Context, k cache.Key) (cache.Action, error) {
 	key, err := s.actionKey(k)
@@ -54,10 +70,7 @@ func (s *Store) GetAction(ctx context.Context, k cache.Key) (cache.Action, error
 		return cache.Action{}, err
 	}
 	var a cache.Action
-	b, _, err := s.small(ctx, key)
-	if err == nil {
-		err = unframe(actionFormat, string(k), b, &a)
-	}
+	_, err = s.framed(ctx, key, actionFormat, string(k), &a)
 	if err != nil {
 		return cache.Action{}, fmt.Errorf("read action %s: %w", k, err)
 	}

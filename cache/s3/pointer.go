@@ -48,12 +48,9 @@ func (s *Store) readPointer(ctx context.Context, name string) (p cache.Pointer, 
 	if err != nil {
 		return p, "", "", err
 	}
-	b, info, err := s.small(ctx, key)
-	if err != nil {
-		return p, "", "", err
-	}
 	var body pointerBody
-	if err := unframe(pointerFormat, name, b, &body); err != nil {
+	info, err := s.framed(ctx, key, pointerFormat, name, &body)
+	if err != nil {
 		return p, "", info.ETag, err
 	}
 	return cache.Pointer{Name: name, Value: body.Value, Version: info.ETag, Modified: info.LastModified}, body.Mark, info.ETag, nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,13 +48,7 @@ const (
 func Start(t *testing.T, kind Kind) (endpoint string) {
 	t.Helper()
 	if kind == Fake {
-		s3 := gofakes3.New(s3mem.New()).Server()
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut && r.ContentLength == 0 {
-				r.Header.Set("Content-Length", "0") // gofakes3 asks for the header itself
-			}
-			s3.ServeHTTP(w, r)
-		}))
+		server := httptest.NewServer(fakeHandler())
 		t.Cleanup(server.Close)
 		endpoint = server.URL
 	} else {
@@ -72,6 +67,46 @@ func Start(t *testing.T, kind Kind) (endpoint string) {
 	}
 	t.Fatalf("start %s: %v", kind, err)
 	return ""
+}
+
+func fakeHandler() http.Handler {
+	s3 := gofakes3.New(s3mem.New(), gofakes3.WithAutoBucket(true)).Server()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && r.ContentLength == 0 {
+			r.Header.Set("Content-Length", "0") // gofakes3 asks for the header itself
+		}
+		s3.ServeHTTP(w, r)
+	})
+}
+
+// Memory is a Fake without a network, for tests in virtual time. Bucket is
+// there at the first write.
+func Memory() http.RoundTripper { return memory{fakeHandler()} }
+
+type memory struct{ http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	sent := req.Clone(req.Context())
+	sent.RequestURI = req.URL.RequestURI()
+	sent.Header.Set("Content-Length", strconv.FormatInt(max(0, req.ContentLength), 10))
+	if sent.Body == nil {
+		sent.Body = http.NoBody
+	}
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, sent)
+	resp := w.Result()
+	resp.Request = req
+	if n, err := strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64); err == nil {
+		resp.ContentLength = n
+	}
+	if req.Method == http.MethodHead {
+		resp.Body = http.NoBody
+	}
+	return resp, nil
 }
 
 // Client speaks to a started server as its owner.
@@ -148,6 +183,8 @@ func freeAddress(t *testing.T) string {
 
 // Counter is a RoundTripper that counts requests and lets a test change them.
 type Counter struct {
+	// Base sends the requests; nil means http.DefaultTransport.
+	Base http.RoundTripper
 	// Before may answer in the server's place: a nil response and error let
 	// the request go on. Nil lets all go on.
 	Before func(*http.Request) (*http.Response, error)
@@ -168,7 +205,11 @@ func (c *Counter) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	base := c.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	resp, err := base.RoundTrip(req)
 	if err == nil && c.After != nil {
 		return c.After(req, resp)
 	}
