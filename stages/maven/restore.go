@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path"
@@ -40,7 +39,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 	paths = slices.DeleteFunc(append(paths, out.Jar.Name), func(p string) bool { return !isFile(p) })
 	slices.Sort(paths)
 	made := madeJob{Out: out}
-	var blobs []cache.Descriptor
+	packer := newPacker(s.deps.Cache.Blobs)
 	for _, p := range slices.Compact(paths) {
 		rel, err := filepath.Rel(j.dir, p)
 		if err != nil || !filepath.IsLocal(rel) {
@@ -53,14 +52,22 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 		if err != nil {
 			return made, nil, err
 		}
-		blob, err := s.put(ctx, j, p)
+		d, err := j.book.Digest(p)
 		if err != nil {
 			return made, nil, err
 		}
-		if p == out.Jar.Name && blob.Digest != out.Jar.Digest {
+		pieces, err := packer.add(ctx, p)
+		if err != nil {
+			return made, nil, err
+		}
+		if !j.book.Is(p, d) || p == out.Jar.Name && d.Digest != out.Jar.Digest {
 			return made, nil, fmt.Errorf("%s changed after Maven ended", rel)
 		}
-		made.Files, blobs = append(made.Files, keptFile{filepath.ToSlash(rel), info.Mode().Perm()}), append(blobs, blob)
+		made.Files = append(made.Files, keptFile{Path: filepath.ToSlash(rel), Mode: info.Mode().Perm(), Size: d.Size, Digest: d.Digest, Pieces: pieces})
+	}
+	blobs, err := packer.finish(ctx)
+	if err != nil {
+		return made, nil, err
 	}
 	rel, err := filepath.Rel(j.dir, out.Jar.Name)
 	made.Out.Jar.Name, made.Out.JavaHome = filepath.ToSlash(rel), ""
@@ -80,50 +87,40 @@ func besideJar(jar string) []string {
 	return paths
 }
 
-func (s *Step) put(ctx context.Context, j *job, file string) (cache.Descriptor, error) {
-	d, err := j.book.Digest(file)
-	if err != nil {
-		return d, err
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		return d, err
-	}
-	defer in.Close()
-	return d, s.deps.Cache.Blobs.Put(ctx, d.Digest, d.Size, in)
-}
-
 // restore makes every file what the job left it as; those that are right
-// already stay untouched. A blob found bad is dropped, so that the build that
-// follows repairs it.
+// already stay untouched.
 func (s *Step) restore(ctx context.Context, j *job, files []keptFile, blobs []cache.Descriptor) error {
 	defer j.book.Save()
-	for i, f := range files {
+	var wanted []keptFile
+	var pieces []*piece
+	for _, f := range files {
 		if !filepath.IsLocal(f.Path) {
 			return fmt.Errorf("%s lies outside the project", f.Path)
 		}
-		target := filepath.Join(j.dir, filepath.FromSlash(f.Path))
-		if j.book.Is(target, blobs[i]) {
-			continue
+		for _, p := range f.Pieces {
+			if p.Blob < 0 || p.Blob >= len(blobs) {
+				return fmt.Errorf("restore %s: a piece of an unknown blob", f.Path)
+			}
 		}
-		err := s.write(ctx, target, f, blobs[i])
-		if errors.Is(err, cache.ErrCorrupt) {
-			err = errors.Join(err, s.deps.Cache.Blobs.Delete(ctx, blobs[i].Digest))
+		if !j.book.Is(j.at(f), cache.Descriptor{Digest: f.Digest, Size: f.Size}) {
+			wanted, pieces = append(wanted, f), append(pieces, f.Pieces...)
 		}
-		if err != nil {
+	}
+	if err := s.bring(ctx, blobs, pieces); err != nil {
+		return err
+	}
+	for _, f := range wanted {
+		if err := s.write(ctx, j.at(f), f, blobs); err != nil {
 			return fmt.Errorf("restore %s: %w", f.Path, err)
 		}
 	}
 	return nil
 }
 
-// write replaces a file by rename, after the blob's digest was found right.
-func (s *Step) write(ctx context.Context, target string, f keptFile, blob cache.Descriptor) error {
-	in, err := s.deps.Cache.Blobs.Open(ctx, blob.Digest, 0, -1)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
+func (j *job) at(f keptFile) string { return filepath.Join(j.dir, filepath.FromSlash(f.Path)) }
+
+// write replaces a file by rename, once its bytes were found right.
+func (s *Step) write(ctx context.Context, target string, f keptFile, blobs []cache.Descriptor) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
@@ -132,7 +129,7 @@ func (s *Step) write(ctx context.Context, target string, f keptFile, blob cache.
 		return err
 	}
 	defer os.Remove(out.Name()) // gone already after the rename
-	_, err = io.Copy(out, in)
+	err = s.assemble(ctx, out, f, blobs)
 	err = errors.Join(err, out.Chmod(f.Mode), out.Close())
 	if err != nil {
 		return err

@@ -38,8 +38,7 @@ type resolvedJar struct {
 	Digest cache.Digest `json:"digest"`
 }
 
-// madeJob is the second level: what the job made. Blobs are those of Files, in
-// their order.
+// madeJob is the second level: what the job made.
 type madeJob struct {
 	Out   Out        `json:"out"` // Jar.Name is relative to the project, JavaHome empty
 	Files []keptFile `json:"files"`
@@ -47,8 +46,11 @@ type madeJob struct {
 
 // keptFile is a jar or a test report.
 type keptFile struct {
-	Path string      `json:"path"` // relative to the project's folder
-	Mode fs.FileMode `json:"mode"`
+	Path   string       `json:"path"` // relative to the project's folder
+	Mode   fs.FileMode  `json:"mode"`
+	Size   int64        `json:"size"` // bytes
+	Digest cache.Digest `json:"digest"`
+	Pieces []*piece     `json:"pieces"` // in their order
 }
 
 // second is the key of what the job made.
@@ -78,7 +80,7 @@ func (s *Step) recall(ctx context.Context, env runner.Env, j *job, id identity, 
 		return Out{}, false
 	}
 	made, blobs, ok := cache.Lookup[madeJob](ctx, s.deps.Cache, need.second(id, j, in))
-	if !ok || len(blobs) != len(made.Files) {
+	if !ok {
 		return Out{}, false
 	}
 	if err := s.restore(ctx, j, made.Files, blobs); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -333,7 +334,7 @@ func TestSkipIsNotStoppedByWhatMavenDoesNotRead(t *testing.T) {
 
 func TestSkipPutsBackWhatTheJobMade(t *testing.T) {
 	w := newWorkshop(t)
-	first := w.builds(t, "first", Config{})
+	w.builds(t, "first", Config{})
 	made := map[string][]byte{}
 	for _, name := range []string{"target/a-1.jar", "target/a-1-sources.jar", "target/surefire-reports/TEST-T.xml"} {
 		made[name], _ = os.ReadFile(filepath.Join(w.dir, name))
@@ -363,21 +364,35 @@ func TestSkipPutsBackWhatTheJobMade(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(w.dir, "target", ".fastship-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	path, err := w.cache.Blobs.Path(first.out.Jar.Digest)
-	if err != nil {
-		t.Fatal(err)
+	for blob, err := range w.cache.Blobs.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		flip(t, w.cache, blob.Digest)
 	}
-	bad := bytes.Replace(made["target/a-1.jar"], []byte("PK"), []byte("KP"), 1)
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	w.put(t, path, string(bad))
 	w.remove(t, "target")
 	w.builds(t, "corrupt blob", Config{})
 	check("corrupt blob")
 	w.remove(t, "target")
 	w.skips(t, "mended blob", Config{})
 	check("mended blob")
+}
+
+// flip changes a byte of a blob on disk.
+func flip(t *testing.T, c *cache.Cache, d cache.Digest) {
+	t.Helper()
+	path, err := c.Blobs.Path(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 1
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Another host with the same store has another home folder, without a
