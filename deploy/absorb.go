@@ -88,6 +88,7 @@ func (f *Follower) absorbDeployments(o Observation, emit func(Event)) {
 		return
 	}
 	f.deployed = found
+	f.tellShift(emit)
 	if strings.HasPrefix(found.Status, "ROLLBACK") || found.BreakerTriggered {
 		f.failed = true
 	}
@@ -95,6 +96,25 @@ func (f *Follower) absorbDeployments(o Observation, emit func(Event)) {
 		if reason != "" {
 			f.cause = oneLine(reason)
 			break
+		}
+	}
+}
+
+// tellShift tells what changed in a deployment that shifts traffic.
+func (f *Follower) tellShift(emit func(Event)) {
+	d := f.deployed
+	if d.Stage != "" && d.Stage != f.stage && d.ongoing() {
+		f.stage = d.Stage
+		emit(Stage{d.Stage})
+	}
+	if now := (Traffic{d.Production, d.Test}); now != f.traffic {
+		f.traffic = now
+		emit(now)
+	}
+	for _, h := range d.Hooks {
+		if key := h.ID + h.Status; (h.Paused() || h.Status == "FAILED" || h.Status == "TIMED_OUT") && !f.said[key] {
+			f.said[key] = true
+			emit(HookWaits{Deployment: d.ARN, Hook: h})
 		}
 	}
 }

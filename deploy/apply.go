@@ -15,6 +15,7 @@ type Begun struct {
 	Previous       string             // ARN of the revision that ours replaces
 	Steady         string             // ARN of the revision that stood completed before; empty when none did
 	Record         *ServiceDeployment // ours, where it is known already
+	Bake           time.Duration      // that the service's configuration asks for
 	Fresh          bool               // the revision was registered by this run
 }
 
@@ -29,7 +30,7 @@ const (
 // reads back first: a deployment that stands is taken over, so at most one is
 // ever started.
 func Apply(ctx context.Context, api API, p Plan, emit func(Event)) (Begun, error) {
-	begun := Begun{TaskDefinition: p.Existing, Previous: p.Current.ARN, Steady: completed(p.Before, p.Action)}
+	begun := Begun{TaskDefinition: p.Existing, Previous: p.Current.ARN, Steady: completed(p.Before, p.Action), Bake: p.Before.Bake}
 	if p.Action != Update {
 		primary, _ := p.Before.Primary()
 		begun.ID, begun.Created = primary.ID, primary.Created

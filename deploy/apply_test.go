@@ -285,7 +285,7 @@ func TestPrepare(t *testing.T) {
 		{name: "failed before", image: "web@1", given: func(f *fakeECS) { f.service.Deployments[0].RolloutState = "FAILED" }, action: Update,
 			lines: "update service web: start web:7 again, whose last rollout failed; follow the rollout of 1 task"},
 		{name: "inactive", given: func(f *fakeECS) { f.service.Status = "INACTIVE" }, class: fault.Missing, err: "service web is INACTIVE"},
-		{name: "blue/green", given: func(f *fakeECS) { f.service.Strategy = "BLUE_GREEN" }, class: fault.BadInput, err: "BLUE_GREEN"},
+		{name: "blue/green", given: func(f *fakeECS) { f.service.Strategy = "PURPLE" }, class: fault.BadInput, err: "PURPLE"},
 		{name: "no containers", given: func(f *fakeECS) { f.latest.Raw = json.RawMessage(`{}`) }, class: fault.BadInput, err: "has no containers"},
 		{name: "no definition", given: func(f *fakeECS) { f.latest.Raw = json.RawMessage(`[`) }, err: "read task definition web:7"},
 	} {

@@ -10,6 +10,8 @@ import (
 const (
 	rareDeployment = 20
 	rareTasks      = 9
+	// The stages of a deployment that shifts traffic show nowhere else.
+	everyStage = 2
 )
 
 // taskCount is what a service says of its deployment's tasks.
@@ -51,7 +53,7 @@ func (f *Follower) quiet() bool {
 // something new, and now and then for what the service does not show.
 func (f *Follower) ask() Ask {
 	var a Ask
-	if !f.noReads && (f.deployed == nil || !f.quiet() || f.looks%rareDeployment == 0) {
+	if !f.noReads && (f.deployed == nil || !f.quiet() || f.looks%f.rare() == 0) {
 		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
 		if f.deployed != nil {
 			a.DeploymentARN = f.deployed.ARN
@@ -61,6 +63,13 @@ func (f *Follower) ask() Ask {
 		a.Tasks = f.askTasks()
 	}
 	return a
+}
+
+func (f *Follower) rare() int {
+	if shifts(f.service.Strategy) {
+		return everyStage
+	}
+	return rareDeployment
 }
 
 // askTasks names the tasks worth a look. Those that are known cost one call;

@@ -22,6 +22,19 @@ type State struct {
 	Reason string
 }
 
+// Stage is a new stage of a deployment that shifts traffic.
+type Stage struct{ Name string }
+
+// Traffic is how much of the traffic goes to the new revision, in percent.
+type Traffic struct{ Production, Test float64 }
+
+// HookWaits is a lifecycle hook that pauses the deployment until a person
+// says how to go on, or has failed.
+type HookWaits struct {
+	Deployment string // ARN of the service deployment
+	Hook       Hook
+}
+
 // Tasks counts the deployment's tasks by phase. Sent when a count changed.
 type Tasks struct {
 	Desired      int
@@ -69,6 +82,9 @@ func (Began) event()      {}
 func (State) event()      {}
 func (Tasks) event()      {}
 func (TaskFailed) event() {}
+func (Stage) event()      {}
+func (Traffic) event()    {}
+func (HookWaits) event()  {}
 func (GaveUp) event()     {}
 func (Said) event()       {}
 func (Trouble) event()    {}

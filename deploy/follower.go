@@ -80,10 +80,12 @@ type Follower struct {
 	noReads   bool               // service deployments cannot be read: judge by the service alone
 	noTasks   bool               // tasks cannot be read
 	state     string             // the last one told
-	service   Service            // the last one seen
-	failed    bool               // ECS has called our deployment failed
-	cause     string             // ECS's own words for it
-	backTo    map[string]bool    // deployments that ECS said it rolls back to
+	stage     string             // and of a deployment that shifts traffic
+	traffic   Traffic
+	service   Service         // the last one seen
+	failed    bool            // ECS has called our deployment failed
+	cause     string          // ECS's own words for it
+	backTo    map[string]bool // deployments that ECS said it rolls back to
 	since     map[string]time.Time
 	said      map[string]bool // events of the service's log told
 	targets   string          // why the load balancer last called a task unhealthy
@@ -223,12 +225,30 @@ func (f *Follower) wordsOfECS() string {
 
 func (f *Follower) timedOut() *Result {
 	r := &Result{Outcome: TimedOut}
-	r.Detail = "ECS goes on with the rollout: nothing was stopped"
+	r.Detail = "ECS goes on with the rollout: nothing was stopped" + f.whereItIs()
+	if f.deployed != nil && f.deployed.Status == "SUCCESSFUL" {
+		r.Detail = "ECS calls the rollout successful, but the service is not steady"
+	}
 	if f.failed {
 		r.Detail = "ECS goes on rolling back"
 	}
 	f.explainTimeout(r)
 	return r
+}
+
+// whereItIs says how far a deployment that shifts traffic has come.
+func (f *Follower) whereItIs() string {
+	d := f.deployed
+	if d == nil || d.Stage == "" {
+		return ""
+	}
+	words := fmt.Sprintf("; it is in %s with %.4g %% of the traffic", d.Stage, d.Production)
+	for _, h := range d.Hooks {
+		if h.Paused() {
+			words += fmt.Sprintf(", paused by hook %s until somebody continues it (at the latest %s: then ECS does %s)", h.ID, h.Expires.UTC().Format("2006-01-02 15:04 MST"), h.After)
+		}
+	}
+	return words
 }
 
 func (f *Follower) explainTimeout(r *Result) {

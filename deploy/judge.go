@@ -61,11 +61,11 @@ func (f *Follower) steady() *Result {
 // without rollback, another deployment (which may take a read or two to
 // show), a person.
 func (f *Follower) stopped(now time.Time) *Result {
-	if f.deployed.BreakerTriggered || len(f.deployed.Alarms) > 0 {
-		return &Result{Outcome: Failed, Detail: f.runsNow()}
-	}
 	if other, ok := f.other(); ok {
 		return f.superseded(other)
+	}
+	if f.deployed.BreakerTriggered || len(f.deployed.Alarms) > 0 {
+		return &Result{Outcome: Failed, Detail: f.runsNow()}
 	}
 	if !f.held(now, "stopped", settle/2) {
 		return nil

@@ -145,8 +145,8 @@ func Deployable(s Service) error {
 		return fault.New(fault.BadInput, "deploy it with the tool that owns its task sets",
 			"service %s has the deployment controller %s, which fastship cannot drive", s.Name, s.Controller)
 	}
-	if s.Strategy != "" && s.Strategy != "ROLLING" {
-		return fault.New(fault.BadInput, "set the service's deployment strategy to ROLLING", "service %s has the deployment strategy %s; fastship follows rolling deployments only", s.Name, s.Strategy)
+	if s.Strategy != "" && s.Strategy != "ROLLING" && !shifts(s.Strategy) {
+		return fault.New(fault.BadInput, "set the service's deployment strategy to one of ROLLING, BLUE_GREEN, LINEAR, CANARY", "service %s has the deployment strategy %s, which this fastship does not know", s.Name, s.Strategy)
 	}
 	return nil
 }

@@ -66,13 +66,14 @@ type TaskQuery struct {
 type Service struct {
 	ARN            string
 	Name           string
-	Cluster        string // ARN
-	Status         string // ACTIVE, DRAINING, INACTIVE
-	Controller     string // ECS, CODE_DEPLOY, EXTERNAL; empty means ECS
-	Strategy       string // ROLLING, BLUE_GREEN, …; empty means ROLLING
-	Breaker        bool   // the deployment circuit breaker or an alarm can fail a deployment
-	Rollback       bool   // and then ECS rolls back
-	TaskDefinition string // ARN
+	Cluster        string        // ARN
+	Status         string        // ACTIVE, DRAINING, INACTIVE
+	Controller     string        // ECS, CODE_DEPLOY, EXTERNAL; empty means ECS
+	Strategy       string        // ROLLING, BLUE_GREEN, LINEAR, CANARY; empty means ROLLING
+	Breaker        bool          // the deployment circuit breaker or an alarm can fail a deployment
+	Rollback       bool          // and then ECS rolls back
+	Bake           time.Duration // that a rollout waits by configuration, all steps together
+	TaskDefinition string        // ARN
 	Desired        int
 	Deployments    []Deployment
 	Events         []ServiceEvent
@@ -121,9 +122,30 @@ type ServiceDeployment struct {
 	Created          time.Time
 	Finished         time.Time // zero while it goes on
 	RollbackReason   string
+	Stage            string  // of a deployment that shifts traffic: PRE_SCALE_UP … CLEAN_UP
+	Production, Test float64 // percent of the traffic that goes to the new revision
+	Hooks            []Hook  // of the present stage
 	BreakerTriggered bool
 	BreakerThreshold int // 0 while unknown
 	Alarms           []string
+}
+
+// Hook is a lifecycle hook at work.
+type Hook struct {
+	ID       string
+	Status   string // AWAITING_ACTION, IN_PROGRESS, SUCCEEDED, FAILED, TIMED_OUT
+	Function string // ARN; empty for one that pauses
+	Expires  time.Time
+	After    string // what ECS does then: CONTINUE, ROLLBACK
+}
+
+// Paused reports whether it waits for a person.
+func (h Hook) Paused() bool { return h.Status == "AWAITING_ACTION" }
+
+// shifts reports whether a strategy shifts traffic from one revision to
+// another.
+func shifts(strategy string) bool {
+	return strategy == "BLUE_GREEN" || strategy == "LINEAR" || strategy == "CANARY"
 }
 
 // ongoing reports whether the deployment is still on its way forward.

@@ -78,7 +78,7 @@ func Ongoing(ctx context.Context, api Reader, target Target) (begun Begun, done 
 	}
 	begun = Begun{
 		ID: primary.ID, Created: primary.Created, TaskDefinition: primary.TaskDefinition,
-		Previous: replaced(s), Steady: completed(s, Await),
+		Previous: replaced(s), Steady: completed(s, Await), Bake: s.Bake,
 	}
 	if (Status{Service: s}).Steady() {
 		return begun, true, nil

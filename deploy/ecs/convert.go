@@ -1,6 +1,9 @@
 package ecs
 
 import (
+	"math"
+	"time"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/fastship/fastship/deploy"
@@ -19,7 +22,7 @@ func service(s types.Service) deploy.Service {
 		d.Controller = string(s.DeploymentController.Type)
 	}
 	if c := s.DeploymentConfiguration; c != nil {
-		d.Strategy = string(c.Strategy)
+		d.Strategy, d.Bake = string(c.Strategy), bake(c)
 		if b := c.DeploymentCircuitBreaker; b != nil && b.Enable {
 			d.Breaker, d.Rollback = true, b.Rollback
 		}
@@ -47,15 +50,50 @@ func service(s types.Service) deploy.Service {
 	return d
 }
 
+// bake is how long a rollout waits by its configuration: at the end, and
+// between the steps of a traffic shift, with the service model's defaults.
+func bake(c *types.DeploymentConfiguration) time.Duration {
+	minutes := float64(aws.ToInt32(c.BakeTimeInMinutes))
+	switch c.Strategy {
+	case types.DeploymentStrategyCanary:
+		step := int32(10)
+		if x := c.CanaryConfiguration; x != nil && x.CanaryBakeTimeInMinutes != nil {
+			step = *x.CanaryBakeTimeInMinutes
+		}
+		minutes += float64(step)
+	case types.DeploymentStrategyLinear:
+		step, percent := int32(6), 10.0
+		if x := c.LinearConfiguration; x != nil {
+			if x.StepBakeTimeInMinutes != nil {
+				step = *x.StepBakeTimeInMinutes
+			}
+			if x.StepPercent != nil && *x.StepPercent > 0 {
+				percent = *x.StepPercent
+			}
+		}
+		minutes += float64(step) * (math.Ceil(100/percent) - 1)
+	}
+	return time.Duration(minutes * float64(time.Minute))
+}
+
 func serviceDeployment(s types.ServiceDeployment, definitions map[string]string) deploy.ServiceDeployment {
 	d := deploy.ServiceDeployment{
 		ARN:     aws.ToString(s.ServiceDeploymentArn),
 		Status:  string(s.Status),
+		Stage:   string(s.LifecycleStage),
 		Reason:  aws.ToString(s.StatusReason),
 		Created: aws.ToTime(s.CreatedAt), Finished: aws.ToTime(s.FinishedAt),
 	}
 	if s.TargetServiceRevision != nil {
 		d.TaskDefinition = definitions[aws.ToString(s.TargetServiceRevision.Arn)]
+		d.Production = aws.ToFloat64(s.TargetServiceRevision.RequestedProductionTrafficWeight)
+		d.Test = aws.ToFloat64(s.TargetServiceRevision.RequestedTestTrafficWeight)
+	}
+	for _, h := range s.LifecycleHookDetails {
+		d.Hooks = append(d.Hooks, deploy.Hook{
+			ID: aws.ToString(h.HookId), Status: string(h.Status), Function: aws.ToString(h.TargetArn),
+			Expires: aws.ToTime(h.ExpiresAt), After: string(h.TimeoutAction),
+		})
 	}
 	if s.Rollback != nil {
 		d.RollbackReason = aws.ToString(s.Rollback.Reason)

@@ -17,6 +17,10 @@ func (d *Double) advance(s *service, p *deployment, r *serviceDeployment) {
 		r.move("IN_PROGRESS", "")
 		r.started = r.updated
 	case "ROLLBACK_REQUESTED":
+		if r.shifts() {
+			d.shiftBack(s, p, r)
+			return
+		}
 		d.rollBack(s, p, r)
 	case "IN_PROGRESS":
 		if s.settings.breaker.Enable && p.failed >= s.settings.breaker.threshold(s.desired) {

@@ -16,12 +16,15 @@
 // Shapes, enum values, errors of each operation, limits of each parameter,
 // which parameters start a deployment, the breaker's threshold and
 // earlySuccessCriteria follow the service model and are checked against the
-// models of both SDKs. Two readings of ECS are not in any model, and are
+// models of both SDKs. Three readings of ECS are not in any model, and are
 // documented or seen in its answers:
 //
 //   - failedTasks counts what did not reach RUNNING, ended before it was
 //     healthy or failed a health check, and goes back to 0 with each task that
 //     runs well; a crash of such a task is not counted, nor held back.
+//   - BLUE_GREEN, LINEAR and CANARY: green gets its whole count before any
+//     traffic, blue keeps its own until CLEAN_UP; a roll-back makes blue the
+//     PRIMARY again under its old id.
 //   - A roll-back has no service deployment of its own: the failed one goes on
 //     through ROLLBACK_REQUESTED and ROLLBACK_IN_PROGRESS, and a PRIMARY with
 //     a new id runs the source revision with new tasks. Where none completed
@@ -30,8 +33,7 @@
 // The wording of events, stop reasons and rollout state reasons is ECS's;
 // that of the status reasons of STOPPED service deployments is not known.
 //
-// Not there: strategies other than ROLLING (refused with
-// UnsupportedFeatureException), CloudWatch alarms, DAEMON services, task
+// Not there: CloudWatch alarms, DAEMON services, task
 // sets, and tags by TagResource. CODE_DEPLOY and EXTERNAL services can be
 // created and described; nothing runs for them.
 package ecstest

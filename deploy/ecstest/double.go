@@ -9,11 +9,14 @@ import (
 // Options says what a Double is made of. Runtime is required.
 type Options struct {
 	Runtime TaskRuntime
-	Region  string        // default us-east-1
-	Account string        // default 123456789012
-	Timing  Timing        // zero: FargateTiming
-	Limits  []Limit       // over them ThrottlingException is the answer; nil: none
-	MaxLag  time.Duration // how far back Fault.Lag may reach; 0: no lagging reads
+	Region  string  // default us-east-1
+	Account string  // default 123456789012
+	Timing  Timing  // zero: FargateTiming
+	Limits  []Limit // over them ThrottlingException is the answer; nil: none
+	// Hook says how the function of a lifecycle hook (its ARN) ends at a
+	// stage. nil: all succeed after a second.
+	Hook   func(stage, target string) HookResult
+	MaxLag time.Duration // how far back Fault.Lag may reach; 0: no lagging reads
 }
 
 // Double is an ECS control plane of one account in one region. It is an
@@ -23,6 +26,7 @@ type Double struct {
 	timing          Timing
 	runtime         TaskRuntime
 	maxLag          time.Duration
+	hook            func(stage, target string) HookResult
 	ctx             context.Context // the tasks' life: it must outlive the call that starts them
 	cancel          context.CancelFunc
 
@@ -60,7 +64,7 @@ func New(o Options) *Double {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &Double{
 		region: o.Region, account: o.Account, timing: o.Timing, runtime: o.Runtime,
-		maxLag: o.MaxLag, ctx: ctx, cancel: cancel,
+		maxLag: o.MaxLag, hook: o.Hook, ctx: ctx, cancel: cancel,
 		world:    newWorld(),
 		tasks:    map[string]Task{},
 		timers:   map[*time.Timer]struct{}{},

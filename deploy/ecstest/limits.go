@@ -18,7 +18,7 @@ func ECSLimits() []Limit {
 		{[]string{"DescribeTasks", "ListTasks"}, 100, 20},
 		{[]string{"ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"}, 50, 20},
 		{[]string{"DescribeTaskDefinition", "ListTaskDefinitions"}, 100, 20},
-		{[]string{"CreateService", "UpdateService", "DeleteService", "StopServiceDeployment"}, 50, 5},
+		{[]string{"CreateService", "UpdateService", "DeleteService", "StopServiceDeployment", "ContinueServiceDeployment"}, 50, 5},
 		{[]string{"RegisterTaskDefinition", "DeregisterTaskDefinition"}, 20, 1},
 	}
 }

@@ -34,6 +34,7 @@ func outputs() map[string]any {
 		"DescribeServiceDeployments": ecs.DescribeServiceDeploymentsOutput{},
 		"DescribeServiceRevisions":   ecs.DescribeServiceRevisionsOutput{},
 		"StopServiceDeployment":      ecs.StopServiceDeploymentOutput{},
+		"ContinueServiceDeployment":  ecs.ContinueServiceDeploymentOutput{},
 		"GetLogEvents":               cloudwatchlogs.GetLogEventsOutput{},
 	}
 }

@@ -15,6 +15,9 @@ func (r *serviceDeployment) ongoing() bool {
 	return false
 }
 
+// shifts tells the strategies that shift traffic from blue to green.
+func (r *serviceDeployment) shifts() bool { return r.strategy != "" && r.strategy != rolling }
+
 func (r *serviceDeployment) move(status, reason string) {
 	r.status, r.updated = status, time.Now()
 	if reason != "" {
@@ -118,7 +121,14 @@ func describeServiceDeployments(d *Double, c call) (object, error) {
 func (d *Double) showServiceDeployment(w *world, s *service, r *serviceDeployment) object {
 	sources := []object{}
 	for _, arn := range r.sources {
-		sources = append(sources, d.showRevisionCounts(w, s, arn, false))
+		shown := d.showRevisionCounts(w, s, arn, false)
+		if r.shifts() {
+			weights(shown, 0, 0)
+			if serving := s.deployment(s.serving); serving != nil && serving.revision == arn {
+				weights(shown, wholeProduction-r.weight, wholeProduction-r.testWeight)
+			}
+		}
+		sources = append(sources, shown)
 	}
 	o := object{
 		"serviceDeploymentArn": r.arn, "serviceArn": s.arn, "clusterArn": d.clusterARN(s.key.cluster),
@@ -129,6 +139,17 @@ func (d *Double) showServiceDeployment(w *world, s *service, r *serviceDeploymen
 		"deploymentCircuitBreaker": object{
 			"status": r.breakerStatus, "failureCount": r.failures, "threshold": r.threshold,
 		},
+	}
+	if r.shifts() {
+		weights(o["targetServiceRevision"].(object), r.weight, r.testWeight)
+		o["lifecycleHookDetails"] = showHooks(r.hooks)
+	}
+	switch r.stage {
+	case "":
+	case stagePreShift:
+		o["lifecycleStage"] = stageShift
+	default:
+		o["lifecycleStage"] = r.stage
 	}
 	r.times(o)
 	setTime(o, "stoppedAt", r.stopped)
@@ -141,6 +162,11 @@ func (d *Double) showServiceDeployment(w *world, s *service, r *serviceDeploymen
 		o["rollback"] = back
 	}
 	return o
+}
+
+// weights sets the traffic that a revision gets, in percent.
+func weights(o object, production, test float64) {
+	o["requestedProductionTrafficWeight"], o["requestedTestTrafficWeight"] = production, test
 }
 
 // showRevisionCounts tells how many tasks of a revision are wanted and run.

@@ -29,7 +29,7 @@ func (d *Double) deployForward(s *service) *deployment {
 	r := &serviceDeployment{
 		arn: d.arn("service-deployment", s.key.cluster, s.key.name, d.shortID()), status: "PENDING",
 		created: now, updated: now, config: s.config["deploymentConfiguration"],
-		breakerStatus: "DISABLED", verdict: Ongoing,
+		breakerStatus: "DISABLED", verdict: Ongoing, strategy: s.settings.strategy,
 	}
 	if s.settings.breaker.Enable {
 		r.breakerStatus, r.threshold = "MONITORING", s.settings.breaker.threshold(s.desired)
@@ -112,7 +112,7 @@ func (d *Double) finish(s *service, p *deployment) {
 	p.rolloutState, p.updated = "COMPLETED", time.Now()
 	p.reason = "ECS deployment " + p.id + " completed."
 	d.say(s, "(service %s) (deployment %s) deployment completed.", s.key.name, p.id)
-	s.lastCompleted = p.revision
+	s.lastCompleted, s.serving = p.revision, p.id
 	r := s.record(p.record)
 	switch {
 	case r == nil || !r.ongoing():
@@ -124,9 +124,11 @@ func (d *Double) finish(s *service, p *deployment) {
 	}
 }
 
-// dropReplaced removes ACTIVE deployments that have no tasks left.
+// dropReplaced removes ACTIVE deployments that have no tasks left. The one that
+// serves stays until another does, though it may have none.
 func (d *Double) dropReplaced(s *service) {
+	shifting := s.settings.strategy != rolling
 	s.deployments = slices.DeleteFunc(s.deployments, func(p *deployment) bool {
-		return p.status != "PRIMARY" && !slices.ContainsFunc(d.world.tasksOf(s, p.id), (*task).occupied)
+		return p.status != "PRIMARY" && !(shifting && p.id == s.serving) && !slices.ContainsFunc(d.world.tasksOf(s, p.id), (*task).occupied)
 	})
 }

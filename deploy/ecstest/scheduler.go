@@ -32,7 +32,11 @@ func (d *Double) reconcile(s *service) {
 		d.advance(s, p, r)
 		p = s.primary() // a roll-back puts another one there
 	}
-	if !p.idle {
+	switch r := s.record(p.record); {
+	case p.idle:
+	case r != nil && r.shifts() && (r.status == "IN_PROGRESS" || r.status == "ROLLBACK_IN_PROGRESS"):
+		d.shift(s, p, r)
+	default:
 		d.scale(s, p)
 		d.complete(s, p)
 	}

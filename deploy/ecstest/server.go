@@ -63,7 +63,8 @@ func operations() map[string]operation {
 		"ListTasks": listTasks, "DescribeTasks": describeTasks, "StopTask": stopTask, "RunTask": runTask,
 		"ListServiceDeployments": listServiceDeployments, "DescribeServiceDeployments": describeServiceDeployments,
 		"DescribeServiceRevisions": describeServiceRevisions, "StopServiceDeployment": stopServiceDeployment,
-		"GetLogEvents": getLogEvents,
+		"ContinueServiceDeployment": continueServiceDeployment,
+		"GetLogEvents":              getLogEvents,
 	}
 }
 

@@ -2,6 +2,7 @@ package ecstest
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type settings struct {
 	strategy         string
 	launchType       string
 	targets          []loadBalancer
+	shift            shiftPlan
+	hooks            []hookSetting
 }
 
 type breaker struct {
@@ -68,6 +71,12 @@ func parseSettings(config map[string]json.RawMessage) (settings, error) {
 	s.minimum, s.maximum = orInt(in.Minimum, 100), orInt(in.Maximum, 200)
 	s.breaker, s.early, s.strategy, s.controller = in.Breaker, in.Early, in.Name, controller.Type
 	s.bake, s.grace = time.Duration(in.Bake)*time.Minute, time.Duration(grace)*time.Second
+	if s.controller == "ECS" {
+		var err error
+		if s.shift, s.hooks, err = parseShift(s.strategy, config["deploymentConfiguration"]); err != nil {
+			return s, err
+		}
+	}
 	if s.early != nil && !s.early.Enable {
 		s.early = nil
 	}
@@ -78,8 +87,12 @@ func (s *settings) check() error {
 	switch {
 	case s.controller != "ECS":
 		return nil
-	case s.strategy != "ROLLING":
-		return refuse("UnsupportedFeatureException", "The %s deployment strategy is not supported by this endpoint.", s.strategy)
+	case !slices.Contains([]string{rolling, "BLUE_GREEN", "LINEAR", "CANARY"}, s.strategy):
+		return invalid("Invalid deployment strategy %s.", s.strategy)
+	case s.bake < 0 || s.bake > 24*time.Hour:
+		return invalid("bakeTimeInMinutes must be between 0 and 1440.")
+	case s.early != nil && s.strategy != rolling:
+		return invalid("earlySuccessCriteria is only valid with the ROLLING deployment strategy.")
 	case s.minimum < 0 || s.maximum < 0:
 		return invalid("Both maximumPercent and minimumHealthyPercent must be positive numbers.")
 	case s.maximum < s.minimum || s.maximum == s.minimum && s.maximum <= 100:

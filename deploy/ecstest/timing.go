@@ -19,6 +19,7 @@ type Timing struct {
 	Backoff        time.Duration // first wait before replacing tasks that repeatedly do not start; doubles
 	BackoffMax     time.Duration
 	Retention      time.Duration // how long stopped tasks are shown
+	Shift          time.Duration // one shift of test or production traffic
 	LogLag         time.Duration // from a line that is printed until CloudWatch Logs shows it
 }
 
@@ -31,7 +32,7 @@ func FargateTiming() Timing {
 		Schedule: time.Second, Provisioning: 10 * time.Second, Activating: 2 * time.Second,
 		Settle: 40 * time.Second, Draining: 300 * time.Second, Deprovisioning: 10 * time.Second,
 		StopTimeout: 30 * time.Second, Backoff: 15 * time.Second, BackoffMax: 27 * time.Minute,
-		Retention: time.Hour, LogLag: 4 * time.Second,
+		Retention: time.Hour, LogLag: 4 * time.Second, Shift: 10 * time.Second,
 	}
 }
 
@@ -42,7 +43,7 @@ func LocalTiming() Timing {
 		Schedule: 20 * time.Millisecond, Provisioning: 10 * time.Millisecond, Activating: 100 * time.Millisecond,
 		Settle: 2 * time.Second, Draining: time.Second, Deprovisioning: 10 * time.Millisecond,
 		StopTimeout: 10 * time.Second, Backoff: 2 * time.Second, BackoffMax: 30 * time.Second,
-		Retention: time.Hour,
+		Retention: time.Hour, Shift: 20 * time.Millisecond,
 	}
 }
 

@@ -51,6 +51,7 @@ type service struct {
 	revisions     []*revision          // oldest first
 	events        []event              // newest first
 	lastCompleted string               // ARN of the revision to roll back to; empty: none
+	serving       string               // id of the deployment that has production traffic
 	steady        bool                 // the last thing said was "has reached a steady state"
 }
 
@@ -74,12 +75,18 @@ type serviceDeployment struct {
 	created, started, finished, stopped, updated  time.Time
 	target                                        string   // revision ARN
 	sources                                       []string // revision ARNs
-	deployment                                    string   // id of the forward deployment
+	strategy                                      string
+	deployment                                    string // id of the forward deployment
 	config                                        json.RawMessage
 	breakerStatus                                 string
 	failures, threshold                           int
 	rollbackReason, rollbackRevision, rollbackRun string // run: id of the deployment that undoes
 	rollbackStarted                               time.Time
+	stage                                         string // of a deployment that shifts traffic
+	entered                                       time.Time
+	shifted                                       bool    // within the present stage
+	weight, testWeight                            float64 // of green, percent
+	hooks                                         []*hook // of the present stage
 	verdict                                       Verdict
 }
 
@@ -114,6 +121,9 @@ func (w *world) clone() *world {
 	for _, s := range c.services {
 		s.deployments = copySlice(s.deployments)
 		s.history = copySlice(s.history)
+		for _, r := range s.history {
+			r.hooks = copySlice(r.hooks)
+		}
 		s.revisions = slices.Clone(s.revisions)
 		s.events = slices.Clone(s.events)
 		s.config = maps.Clone(s.config)

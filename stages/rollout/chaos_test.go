@@ -65,6 +65,12 @@ type chaos struct {
 	after    time.Duration
 }
 
+// configs are the ways of deploying that the chaos plays.
+var configs = []string{"{}", breaker, breakerOnly, "{}", breaker, breakerOnly,
+	strategy("BLUE_GREEN", `, "bakeTimeInMinutes": 1`), strategy("BLUE_GREEN", `, "deploymentCircuitBreaker": {"enable": true, "rollback": true}`),
+	strategy("CANARY", `, "canaryConfiguration": {"canaryBakeTimeInMinutes": 1}`), strategy("LINEAR", `, "linearConfiguration": {"stepPercent": 40, "stepBakeTimeInMinutes": 1}`),
+}
+
 func newChaos(seed uint64) *chaos {
 	r := rand.New(rand.NewPCG(seed, 7))
 	upTo := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
@@ -83,7 +89,7 @@ func newChaos(seed uint64) *chaos {
 	extra := []string{"", healthCheck}[r.IntN(2)]
 	c.seed = ecstest.ServiceSeed{
 		Desired: r.IntN(5), TaskDefinition: definition(extra),
-		Config: []byte([]string{"{}", breaker, breakerOnly}[r.IntN(3)]),
+		Config: []byte(configs[r.IntN(len(configs))]),
 	}
 	if r.IntN(2) == 0 {
 		c.lag = upTo(6 * time.Second)
@@ -170,10 +176,16 @@ func (c *chaos) agrees(reported deploy.Outcome, truth ecstest.Verdict, others bo
 		return reported == deploy.Failed || reported == deploy.TimedOut
 	case ecstest.Succeeded:
 		return reported == deploy.Succeeded || reported == deploy.Superseded && others ||
-			(c.intruder == "scale" || c.story.Crash) && reported == deploy.Failed
+			(c.intruder == "scale" || c.story.Crash) && (reported == deploy.Failed || reported == deploy.TimedOut)
 	}
 	if truth == ecstest.Failed && c.intruder == "rollback" && reported == deploy.RollbackFailed {
 		return true // it was the way back that somebody stopped
+	}
+	if reported == deploy.Failed && c.policy == deploy.Never && c.lag > 0 && c.intruder == "rollback" {
+		return true // it was given up and left to ECS, on a read older than what somebody did
+	}
+	if truth == ecstest.Failed && others && reported == deploy.Superseded {
+		return true // it had failed when another came
 	}
 	return string(reported) == string(truth)
 }

@@ -22,7 +22,7 @@ type Config struct {
 	Cluster   string        `yaml:"cluster"`   // name or ARN
 	Service   string        `yaml:"service"`   // name or ARN
 	Container string        `yaml:"container"` // empty: deploy.ChooseContainer finds it
-	Timeout   time.Duration `yaml:"timeout"`   // default 15m
+	Timeout   time.Duration `yaml:"timeout"`   // default 15m, and the bake times of the service's strategy
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
 	Rollback  deploy.Policy `yaml:"rollback"`  // auto, ask, never
 
@@ -86,9 +86,6 @@ var _ runner.Step[In, Out] = (*Step)(nil)
 
 // New makes the stage.
 func New(cfg Config, deps Deps) *Step {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
 	if deps.Connect == nil {
 		deps.Connect = connect
 	}
@@ -96,6 +93,15 @@ func New(cfg Config, deps Deps) *Step {
 		deps.Explain = Remedy
 	}
 	return &Step{cfg: cfg, deps: deps}
+}
+
+// timeout is deploy.timeout; by default it leaves room for the bake times that
+// the service's own configuration asks for.
+func (s *Step) timeout(bake time.Duration) time.Duration {
+	if s.cfg.Timeout > 0 {
+		return s.cfg.Timeout
+	}
+	return defaultTimeout + bake
 }
 
 func connect(ctx context.Context, region string) (deploy.API, error) {
@@ -172,7 +178,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
 	}
 	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{
-		Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Ask: s.deps.Ask,
+		Timeout: s.timeout(plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Ask: s.deps.Ask,
 	}, start)
 	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
 	if err != nil {
@@ -186,7 +192,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 // patiently is prepare after the build, which a passing fault of ECS must not
 // have been for nothing.
 func (s *Step) patiently(ctx context.Context, image string, emit func(deploy.Event)) (deploy.API, deploy.Plan, error) {
-	limited, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	limited, cancel := context.WithTimeout(ctx, s.timeout(0))
 	defer cancel()
 	for told := false; ; told = true {
 		api, plan, err := s.prepare(ctx, image)
@@ -206,11 +212,11 @@ func (s *Step) patiently(ctx context.Context, image string, emit func(deploy.Eve
 
 // apply bounds the writes by the same deadline as the wait.
 func (s *Step) apply(ctx context.Context, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
-	limited, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	limited, cancel := context.WithTimeout(ctx, s.timeout(0))
 	defer cancel()
 	begun, err := deploy.Apply(limited, api, plan, emit)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		err = fault.New(fault.RolloutTimedOut, "run it again, or raise deploy.timeout", "%w (deadline of %s)", err, s.cfg.Timeout)
+		err = fault.New(fault.RolloutTimedOut, "run it again, or raise deploy.timeout", "%w (deadline of %s)", err, s.timeout(0))
 	}
 	return begun, err
 }

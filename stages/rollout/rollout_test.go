@@ -47,8 +47,13 @@ type world struct {
 // virtual runs f against a double whose tasks live by script.
 func virtual(t *testing.T, script ecstest.TaskRuntime, seed ecstest.ServiceSeed, deps Deps, f func(w *world)) {
 	t.Helper()
+	hooked(t, ecstest.Options{Runtime: script, MaxLag: time.Minute}, seed, deps, f)
+}
+
+func hooked(t *testing.T, opt ecstest.Options, seed ecstest.ServiceSeed, deps Deps, f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := ecstest.New(ecstest.Options{Runtime: script, MaxLag: time.Minute})
+		d := ecstest.New(opt)
 		defer d.Close()
 		seed.Service = "web"
 		if seed.TaskDefinition == nil {

@@ -25,6 +25,12 @@ func tell(emit func(runner.Body), e deploy.Event) {
 		note("started deployment %s of %s", e.Deployment, deploy.ShortName(e.TaskDefinition))
 	case deploy.State:
 		note("deployment %s", stateWords(e))
+	case deploy.Stage:
+		note("stage %s", strings.ToLower(strings.ReplaceAll(e.Name, "_", " ")))
+	case deploy.Traffic:
+		note("traffic to the new revision: %.4g %%, test traffic %.4g %%", e.Production, e.Test)
+	case deploy.HookWaits:
+		tellHook(note, warn, e)
 	case deploy.Tasks:
 		note("tasks: %s", TaskWords(e))
 	case deploy.TaskFailed:
@@ -46,6 +52,23 @@ func tell(emit func(runner.Body), e deploy.Event) {
 	case deploy.Unverified:
 		warn("the service's desired count is 0: no task was started, so nothing was verified")
 	}
+}
+
+// tellHook says how to go on after a pause, or that a hook went wrong.
+func tellHook(note, warn func(string, ...any), e deploy.HookWaits) {
+	if !e.Hook.Paused() {
+		warn("lifecycle hook %s %s", firstOf(e.Hook.Function, e.Hook.ID), strings.ToLower(strings.ReplaceAll(e.Hook.Status, "_", " ")))
+		return
+	}
+	note("paused by a lifecycle hook until %s, then ECS does %s; to go on: aws ecs continue-service-deployment --service-deployment-arn %s --hook-id %s --action CONTINUE",
+		e.Hook.Expires.UTC().Format("2006-01-02 15:04 MST"), firstOf(e.Hook.After, "ROLLBACK"), e.Deployment, e.Hook.ID)
+}
+
+func firstOf(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
 }
 
 // stateWords turns ROLLBACK_IN_PROGRESS into "rollback in progress".

@@ -126,7 +126,7 @@ func (s *Step) Rollback(ctx context.Context, env runner.Env, to string) (Out, er
 // follow watches a deployment under this step's configuration.
 func (s *Step) follow(ctx context.Context, env runner.Env, api deploy.API, target deploy.Target, begun deploy.Begun, policy deploy.Policy) (deploy.Result, Out, error) {
 	follower := deploy.NewFollower(begun, nil, deploy.Options{
-		Timeout: s.cfg.Timeout, PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: policy,
+		Timeout: s.timeout(begun.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: policy,
 	}, time.Now())
 	out := Out{TaskDefinition: begun.TaskDefinition, Previous: begun.Previous, Deployment: begun.ID}
 	r, err := deploy.Follow(ctx, api, target, follower, func(e deploy.Event) { tell(env.Emit, e) })

@@ -42,7 +42,7 @@ var keys = []key{
 	{path: "deploy.cluster", doc: "The cluster's name or ARN.", initial: "ECS's default cluster", check: ecsName},
 	{path: "deploy.service", doc: "The service's name or ARN. Without it nothing is deployed.", check: ecsName},
 	{path: "deploy.container", doc: "The container whose image is replaced.", initial: "the only one, or the only essential one, of the task definition", check: ecsName},
-	{path: "deploy.timeout", doc: "How long a rollout may take.", initial: "15m", example: "20m"},
+	{path: "deploy.timeout", doc: "How long a rollout may take.", initial: "15m, and the bake times of the service's strategy", example: "20m"},
 	{path: "deploy.rollback", doc: "What to do about a rollout that cannot become well: auto (go back to the last steady revision), ask or never.", initial: "auto, unless the service's own breaker has its rollback off", check: rollback, example: "never"},
 	{path: "deploy.region", doc: "The AWS region.", initial: "what the AWS SDK finds in environment and profile", check: region, example: "eu-central-1"},
 }
