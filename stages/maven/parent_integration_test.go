@@ -27,7 +27,7 @@ func TestARemoteParentsRulesAreMet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := step(t, Config{Dir: project, Goals: []string{"validate"}})
+	s := step(t, Config{Dir: project, Goals: []string{"validate"}, Tune: TuneOff})
 	s.deps.Cache = &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { t.Errorf("cache: %v", err) }}
 	if l := mvn.FindLauncher(mvn.Host{Environ: s.deps.Environ}, project, project); l.AtLeast(3, 9, 10) && !l.AtLeast(4) {
 		t.Skipf("Maven %s meets the rule", l.Version)

@@ -29,7 +29,7 @@ func TestAWrappersMavenIsRunFromTheCache(t *testing.T) {
 	var asked atomic.Int32
 	client := &http.Client{Transport: counted{&asked}}
 	for host, want := range []int32{2, 2} { // the archive and its sha512, once
-		s := step(t, Config{Dir: project, Goals: []string{"validate"}}, "MAVEN_USER_HOME="+t.TempDir())
+		s := step(t, Config{Dir: project, Goals: []string{"validate"}, Tune: TuneOff}, "MAVEN_USER_HOME="+t.TempDir())
 		s.deps.Cache = &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { t.Errorf("cache: %v", err) }}
 		s.deps.HTTP = client
 		r := runStep(t, t.Context(), s)
@@ -43,7 +43,7 @@ func TestAWrappersMavenIsRunFromTheCache(t *testing.T) {
 	// Out of reach, the project's own script is left to bring it.
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	s := step(t, Config{Dir: project, Goals: []string{"validate"}}, "MAVEN_USER_HOME="+t.TempDir(), "MVNW_REPOURL="+closed.URL)
+	s := step(t, Config{Dir: project, Goals: []string{"validate"}, Tune: TuneOff}, "MAVEN_USER_HOME="+t.TempDir(), "MVNW_REPOURL="+closed.URL)
 	s.deps.Cache = &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { t.Errorf("cache: %v", err) }}
 	if r := runStep(t, t.Context(), s); !strings.Contains(r.output(), "the script ran") || !strings.Contains(r.said(), "./mvnw is left to bring it") {
 		t.Errorf("unreachable: %s\n%s", r.said(), r.output())

@@ -178,7 +178,7 @@ func TestRunBringsAMavenOfItsOwn(t *testing.T) {
 			}
 		}
 	}
-	s := New(Config{Dir: app(t, "hello")}, Deps{
+	s := New(Config{Dir: app(t, "hello"), Tune: TuneOff}, Deps{
 		Environ: append(os.Environ(), "PATH="+bin), Home: os.Getenv("HOME"), HTTP: http.DefaultClient,
 		Cache: &cache.Cache{Blobs: store, Actions: store},
 	})
