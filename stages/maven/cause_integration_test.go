@@ -59,6 +59,7 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 		env    []string
 		class  fault.Class
 		want   []string
+		quick  bool // Maven ends before it downloads anything
 	}{
 		"dependency not found": {
 			pom:   pom(`<dependencies><dependency><groupId>com.example</groupId><artifactId>nowhere</artifactId><version>9</version></dependency></dependencies>`),
@@ -66,7 +67,7 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 		},
 		"parent not found": {
 			pom:   strings.Replace(pom(""), "<groupId>", "<parent><groupId>com.example</groupId><artifactId>above</artifactId><version>9</version></parent><groupId>", 1),
-			class: fault.BuildFailed, want: []string{"com.example:above:pom:9"},
+			class: fault.BuildFailed, want: []string{"com.example:above:pom:9"}, quick: true,
 		},
 		"Maven too old for the enforcer": {
 			pom:   enforcer(`<requireMavenVersion><version>9.1.0</version></requireMavenVersion>`),
@@ -78,19 +79,19 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 		},
 		"unknown goal": {
 			pom: pom(""), config: Config{Goals: []string{"pakage"}},
-			class: fault.BuildFailed, want: []string{`Unknown lifecycle phase "pakage"`},
+			class: fault.BuildFailed, want: []string{`Unknown lifecycle phase "pakage"`}, quick: true,
 		},
 		"unknown option": {
 			pom: pom(""), config: Config{Args: []string{"--no-such-option"}},
-			class: fault.BuildFailed, want: []string{"no-such-option"},
+			class: fault.BuildFailed, want: []string{"no-such-option"}, quick: true,
 		},
 		"no module of that name in args": {
 			pom: pom(""), config: Config{Args: []string{"-pl", "nowhere"}},
-			class: fault.BuildFailed, want: []string{"nowhere"},
+			class: fault.BuildFailed, want: []string{"nowhere"}, quick: true,
 		},
 		"JVM does not start": {
 			pom: pom(""), env: []string{"MAVEN_OPTS=-XX:+NoSuchFlag"},
-			class: fault.BuildFailed, want: []string{"NoSuchFlag", "MAVEN_OPTS"},
+			class: fault.BuildFailed, want: []string{"NoSuchFlag", "MAVEN_OPTS"}, quick: true,
 		},
 		"plugin not found": {
 			pom:   pom(`<build><plugins><plugin><groupId>com.example</groupId><artifactId>no-maven-plugin</artifactId><version>1</version><executions><execution><goals><goal>go</goal></goals></execution></executions></plugin></plugins></build>`),
@@ -98,7 +99,7 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 		},
 		"version missing": {
 			pom:   pom(`<dependencies><dependency><groupId>com.example</groupId><artifactId>nowhere</artifactId></dependency></dependencies>`),
-			class: fault.BuildFailed, want: []string{"'dependencies.dependency.version' for ", "nowhere", "is missing"},
+			class: fault.BuildFailed, want: []string{"'dependencies.dependency.version' for ", "nowhere", "is missing"}, quick: true,
 		},
 		"release to an old compiler plugin": {
 			pom: strings.NewReplacer("<maven.compiler.source>17</maven.compiler.source>", "", "<maven.compiler.target>17</maven.compiler.target>", "").Replace(
@@ -115,8 +116,12 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 	} {
 		for maven, path := range mavens(t) {
 			t.Run(name+"/"+maven, func(t *testing.T) {
-				c.config.Dir = files(t, "pom.xml", c.pom, "src/main/java/com/example/Main.java", mainJava)
-				r := runStep(t, t.Context(), step(t, c.config, append(c.env, "PATH="+path)...))
+				if c.quick {
+					t.Parallel()
+				}
+				config := c.config
+				config.Dir = files(t, "pom.xml", c.pom, "src/main/java/com/example/Main.java", mainJava)
+				r := runStep(t, t.Context(), step(t, config, append(c.env, "PATH="+path)...))
 				mustFail(t, r.err, c.class, c.want...)
 				if r.err != nil {
 					t.Logf("%v\nhint: %s", r.err, fault.HintOf(r.err))

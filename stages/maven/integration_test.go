@@ -9,26 +9,6 @@ import (
 	"github.com/fastship/fastship/runner"
 )
 
-func TestRunBuildsAPlainService(t *testing.T) {
-	needMaven(t)
-	dir := app(t, "hello")
-	s := step(t, Config{Dir: dir})
-	r := runStep(t, t.Context(), s)
-	if r.err != nil {
-		t.Fatalf("%v\n%s", r.err, r.output())
-	}
-	if want := filepath.Join(dir, "target", "hello-1.0.0.jar"); r.out.Jar.Name != want {
-		t.Errorf("jar %s, want %s", r.out.Jar.Name, want)
-	}
-	if r.out.GroupID != "com.example" || r.out.ArtifactID != "hello" || r.out.Version != "1.0.0" || r.out.Packaging != "jar" || r.out.Release != 17 {
-		t.Errorf("out %+v", r.out)
-	}
-	if !strings.Contains(r.said(), "warning: 0 tests run") {
-		t.Errorf("said:\n%s", r.said())
-	}
-	t.Logf("%+v\n%s", r.out, r.said())
-}
-
 func TestRunTellsACompileError(t *testing.T) {
 	needMaven(t)
 	r := runStep(t, t.Context(), step(t, Config{Dir: app(t, "broken/compile-error")}))

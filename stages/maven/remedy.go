@@ -61,6 +61,9 @@ func newerMaven(j *job, wanted string) string {
 	if v := number.FindString(wanted); v != "" && !(mvn.Launcher{Version: version}).AtLeastVersion(v) {
 		version = v
 	}
+	if j.pinned {
+		return "set maven.version to " + version
+	}
 	if j.launcher.Wrapper {
 		return fmt.Sprintf("raise the project's wrapper: mvn wrapper:wrapper -Dmaven=%s", version)
 	}

@@ -105,47 +105,30 @@ func TestRunCountsTheTestsOfThisRunOnly(t *testing.T) {
 	needMaven(t)
 	project := reactor(t, 2)
 	s := step(t, Config{Dir: project, Module: "lib1"})
-	_ = runStep(t, t.Context(), step(t, Config{Dir: project}))
-	r := runStep(t, t.Context(), s) // lib0's report of the first run is still there
-	if r.out.Tests != (runner.Tests{Run: 1}) {
-		t.Errorf("tests %+v", r.out.Tests)
+	old := filepath.Join(project, "lib1", "target", "surefire-reports", "TEST-lib1.OldTest.xml") // of an earlier run
+	if err := os.MkdirAll(filepath.Dir(old), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	r = runStep(t, t.Context(), step(t, Config{Dir: project, Args: []string{"-DskipTests"}}))
+	if err := os.WriteFile(old, []byte(`<testsuite name="lib1.OldTest" tests="1"><testcase name="was" classname="lib1.OldTest"/></testsuite>`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	hourAgo := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(old, hourAgo, hourAgo); err != nil {
+		t.Fatal(err)
+	}
+	r := runStep(t, t.Context(), s)
+	if r.out.Tests != (runner.Tests{Run: 1}) {
+		t.Errorf("tests %+v\n%s", r.out.Tests, r.output())
+	}
+	s.config.Args = []string{"-DskipTests"}
+	r = runStep(t, t.Context(), s)
 	if r.out.Tests != (runner.Tests{}) || !strings.Contains(r.said(), "0 tests run: they are switched off by -DskipTests") {
 		t.Errorf("tests %+v\n%s", r.out.Tests, r.said())
 	}
 }
 
-// TestRunKeepsTheUsersExtensions names one in .mvn/maven.config; with -X Maven
-// lists the jars that it loads.
-func TestRunKeepsTheUsersExtensions(t *testing.T) {
-	needMaven(t)
-	project := app(t, "hello")
-	marker := filepath.Join(t.TempDir(), "users-own.jar")
-	spy, err := os.ReadFile("../internal/mvn/spy/spy.jar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(marker, spy, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(project, ".mvn", "maven.config")
-	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(config, []byte("-X\n-Dmaven.ext.class.path="+marker+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r := runStep(t, t.Context(), step(t, Config{Dir: project}))
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	// "Included /x.jar" in Maven 3, "included '/x.jar'" in 4.
-	if !strings.Contains(r.output(), "Included "+marker) && !strings.Contains(r.output(), "included '"+marker+"'") {
-		t.Errorf("Maven did not load the user's extension:\n%s", r.output())
-	}
-}
-
+// TestRunUsesTheWrapper has the wrapper's project name an extension of its own
+// in .mvn/maven.config, too; with -X Maven lists the jars that it loads.
 func TestRunUsesTheWrapper(t *testing.T) {
 	needMaven(t)
 	mvn, err := exec.LookPath("mvn")
@@ -153,13 +136,30 @@ func TestRunUsesTheWrapper(t *testing.T) {
 		t.Skip("no mvn on PATH for the wrapper to stand for")
 	}
 	project := app(t, "hello")
-	wrapper := filepath.Join(project, "mvnw")
-	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\necho this is the wrapper\nexec "+mvn+" \"$@\"\n"), 0o755); err != nil {
+	own := filepath.Join(t.TempDir(), "users-own.jar")
+	spy, err := os.ReadFile("../internal/mvn/spy/spy.jar")
+	if err != nil {
 		t.Fatal(err)
 	}
-	r := runStep(t, t.Context(), step(t, Config{Dir: project}))
-	if r.err != nil || !strings.Contains(r.output(), "this is the wrapper") || !strings.Contains(r.said(), "from the project's ./mvnw") {
+	if err := os.Mkdir(filepath.Join(project, ".mvn"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		own: string(spy),
+		filepath.Join(project, ".mvn", "maven.config"): "-X\n-Dmaven.ext.class.path=" + own + "\n",
+		filepath.Join(project, "mvnw"):                 "#!/bin/sh\necho this is the wrapper\nexec " + mvn + " \"$@\"\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := runStep(t, t.Context(), step(t, Config{Dir: project, Goals: []string{"validate"}}))
+	if !strings.Contains(r.output(), "BUILD SUCCESS") || !strings.Contains(r.output(), "this is the wrapper") || !strings.Contains(r.said(), "from the project's ./mvnw") {
 		t.Errorf("%v\n%s\n%s", r.err, r.said(), r.output())
+	}
+	// "Included /x.jar" in Maven 3, "included '/x.jar'" in 4.
+	if !strings.Contains(r.output(), "Included "+own) && !strings.Contains(r.output(), "included '"+own+"'") {
+		t.Errorf("Maven did not load the user's extension:\n%s", r.output())
 	}
 }
 
@@ -182,14 +182,18 @@ func TestRunBringsAMavenOfItsOwn(t *testing.T) {
 		Environ: append(os.Environ(), "PATH="+bin), Home: os.Getenv("HOME"), HTTP: http.DefaultClient,
 		Cache: &cache.Cache{Blobs: store, Actions: store},
 	})
-	for range 2 {
-		r := runStep(t, t.Context(), s)
-		if r.err != nil {
-			t.Fatalf("%v\n%s", r.err, r.output())
-		}
-		if r.out.Maven != mvn.PinnedMaven {
-			t.Errorf("ran Maven %s", r.out.Maven)
-		}
+	r := runStep(t, t.Context(), s)
+	if r.err != nil {
+		t.Fatalf("%v\n%s", r.err, r.output())
+	}
+	if want := filepath.Join(s.config.Dir, "target", "hello-1.0.0.jar"); r.out.Jar.Name != want || r.out.Maven != mvn.PinnedMaven {
+		t.Errorf("jar %s, want %s; of Maven %s", r.out.Jar.Name, want, r.out.Maven)
+	}
+	if r.out.GroupID != "com.example" || r.out.ArtifactID != "hello" || r.out.Version != "1.0.0" || r.out.Packaging != "jar" || r.out.Release != 17 {
+		t.Errorf("out %+v", r.out)
+	}
+	if !strings.Contains(r.said(), "warning: 0 tests run") {
+		t.Errorf("said:\n%s", r.said())
 	}
 }
 

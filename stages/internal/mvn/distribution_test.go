@@ -142,23 +142,3 @@ func TestUnpackStaysInItsFolder(t *testing.T) {
 		t.Error("a file was written outside of the folder")
 	}
 }
-
-// TestThePinnedDistributionIsTheOneOnCentral downloads it.
-func TestThePinnedDistributionIsTheOneOnCentral(t *testing.T) {
-	if os.Getenv("FASTSHIP_INTEGRATION") != "1" {
-		t.Skip("downloads Maven; set FASTSHIP_INTEGRATION=1")
-	}
-	h := Host{Environ: os.Environ(), Home: os.Getenv("HOME")}
-	s, err := ReadSettings(h, UserSettings(h))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mvn, release, err := Pinned(http.DefaultClient, nil).Provide(t.Context(), store(t), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	if v := installedVersion(mvn); v != PinnedMaven {
-		t.Errorf("%s is version %q, want %s", mvn, v, PinnedMaven)
-	}
-}
