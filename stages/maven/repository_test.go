@@ -11,12 +11,13 @@ import (
 
 	"github.com/fastship/fastship/cache/tree"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/mvntest"
 )
 
 func TestASecondHostDownloadsNothing(t *testing.T) {
 	y := newYard(t, 5)
 	first := y.newMachine(t).builds(t)
-	wantDownloads(t, first, y.needs(t)...)
+	wantDownloads(t, first, y.Needs(t)...)
 	if !strings.Contains(first.said(), "note: saved 12 files of Maven's repository") {
 		t.Errorf("said:\n%s", first.said())
 	}
@@ -29,7 +30,7 @@ func TestASecondHostDownloadsNothing(t *testing.T) {
 	if !strings.Contains(second.said(), "note: Maven's repository: 12 files, ") || !strings.Contains(second.said(), ", of branch main") {
 		t.Errorf("said:\n%s", second.said())
 	}
-	if got, want := sortedNames(second.files), tracked(y.needs(t)); !slices.Equal(got, want) {
+	if got, want := sortedNames(second.files), tracked(y.Needs(t)); !slices.Equal(got, want) {
 		t.Errorf("kept %q, want %q", got, want)
 	}
 	warm := m.builds(t)
@@ -37,7 +38,7 @@ func TestASecondHostDownloadsNothing(t *testing.T) {
 	if warm.repository != second.repository || warm.writes != 0 || warm.requests != 2 { // the two pointers
 		t.Errorf("the warm host used %s after %s, with %d writes and %d requests", warm.repository, second.repository, warm.writes, warm.requests)
 	}
-	if entries, _ := os.ReadDir(filepath.Join(m.home, ".m2")); len(entries) > 0 {
+	if entries, _ := os.ReadDir(filepath.Join(m.Home, ".m2")); len(entries) > 0 {
 		t.Error("the user's own repository was written to")
 	}
 }
@@ -55,9 +56,11 @@ func TestOneNewArtifactIsSavedAlone(t *testing.T) {
 	y := newYard(t, 5)
 	y.newMachine(t).builds(t)
 	extra := artifact("extra", "2")
-	y.publish(t, extra, "new")
-	y.need(t, append(y.needs(t), extra)...)
-	put(t, filepath.Join(y.dir, "pom.xml"), strings.Replace(workshopPom, "</project>", "<dependencies/></project>", 1))
+	y.Publish(t, extra, "new")
+	y.Need(t, append(y.Needs(t), extra)...)
+	if err := os.WriteFile(filepath.Join(y.Dir, "pom.xml"), []byte(strings.Replace(mvntest.Pom, "</project>", "<dependencies/></project>", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	m := y.newMachine(t)
 	before, requests := y.store.counts()
 	b := m.builds(t)
@@ -74,12 +77,12 @@ func TestOneNewArtifactIsSavedAlone(t *testing.T) {
 
 func TestWhatAFailedBuildDownloadedIsSaved(t *testing.T) {
 	y := newYard(t, 2)
-	y.act(t, "failed=1")
+	y.Act(t, "failed=1")
 	b := y.newMachine(t).build(t, t.Context())
 	if fault.ClassOf(b.err) != fault.BuildFailed || len(b.warnings()) > 0 {
 		t.Errorf("%v, %q", b.err, b.warnings())
 	}
-	y.act(t, "")
+	y.Act(t, "")
 	wantDownloads(t, y.newMachine(t).builds(t))
 }
 
@@ -98,17 +101,17 @@ func TestAKilledMavenLeavesNothing(t *testing.T) {
 			if with.kept {
 				m.builds(t)
 			}
-			y.act(t, with.act)
+			y.Act(t, with.act)
 			b := m.build(t, t.Context())
 			if fault.ClassOf(b.err) != fault.BuildFailed || b.writes > 0 || len(b.warnings()) > 0 {
 				t.Errorf("%v, %d writes, %q", b.err, b.writes, b.warnings())
 			}
-			y.act(t, "")
+			y.Act(t, "")
 			again := m.builds(t)
 			if with.kept {
 				wantDownloads(t, again)
 			} else {
-				wantDownloads(t, again, y.needs(t)...)
+				wantDownloads(t, again, y.Needs(t)...)
 			}
 			wantDownloads(t, y.newMachine(t).builds(t))
 		})
@@ -148,10 +151,10 @@ func TestCancelled(t *testing.T) {
 		y := newYard(t, 5)
 		m := y.newMachine(t)
 		m.builds(t)
-		y.act(t, `echo broken > "$m2/org/x/lib1/1/lib1-1.jar"; mkdir -p "$m2/org/y"; echo part > "$m2/org/y/part"; touch "$HOST/ready"; sleep 60 & wait`)
+		y.Act(t, `echo broken > "$m2/org/x/lib1/1/lib1-1.jar"; mkdir -p "$m2/org/y"; echo part > "$m2/org/y/part"; touch "$HOST/ready"; sleep 60 & wait`)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			for !isFile(filepath.Join(m.host, "ready")) && ctx.Err() == nil {
+			for !isFile(filepath.Join(m.Host.Dir, "ready")) && ctx.Err() == nil {
 				time.Sleep(10 * time.Millisecond)
 			}
 			cancel()
@@ -163,7 +166,7 @@ func TestCancelled(t *testing.T) {
 		if _, kept := b.files["org/y/part"]; kept || b.files[artifact("lib1", "1")] != "" {
 			t.Errorf("kept of the cancelled build: %q", sortedNames(b.files))
 		}
-		y.act(t, "")
+		y.Act(t, "")
 		again := m.builds(t)
 		wantDownloads(t, again)
 		if again.repository != b.repository {
@@ -185,7 +188,7 @@ func TestAnEditedJarPoisonsNobody(t *testing.T) {
 			y := newYard(t, 1)
 			m := y.newMachine(t)
 			m.builds(t)
-			y.act(t, `f="$m2/`+artifact("big", "1")+`"; `+edit)
+			y.Act(t, `f="$m2/`+artifact("big", "1")+`"; `+edit)
 			b := m.build(t, t.Context())
 			if name == "removed" {
 				if w := b.warnings(); len(w) > 0 || b.err != nil {
@@ -197,7 +200,7 @@ func TestAnEditedJarPoisonsNobody(t *testing.T) {
 			if b.writes > 0 {
 				t.Errorf("%d writes", b.writes)
 			}
-			y.act(t, "")
+			y.Act(t, "")
 			wantDownloads(t, m.builds(t))
 			wantDownloads(t, y.newMachine(t).builds(t))
 		})
@@ -211,7 +214,7 @@ func TestMavensOwnNotesAreKept(t *testing.T) {
 	m := y.newMachine(t)
 	m.builds(t)
 	tracking := "org/x/lib0/1/_remote.repositories"
-	y.act(t, `grep -q other "$m2/`+tracking+`" || echo "lib0-1.jar>other=" >> "$m2/`+tracking+`"`)
+	y.Act(t, `grep -q other "$m2/`+tracking+`" || echo "lib0-1.jar>other=" >> "$m2/`+tracking+`"`)
 	if b := m.builds(t); !strings.Contains(b.said(), "saved 1 files") {
 		t.Errorf("said:\n%s", b.said())
 	}
@@ -225,7 +228,7 @@ func TestMavensOwnNotesAreKept(t *testing.T) {
 // TestWhatIsNeverSaved has a build that leaves all sorts of files behind.
 func TestWhatIsNeverSaved(t *testing.T) {
 	y := newYard(t, 1)
-	y.act(t, `mkdir -p "$m2/g/a/1" "$m2/org/x/gone/1" "$m2/org/x/mine/1"
+	y.Act(t, `mkdir -p "$m2/g/a/1" "$m2/org/x/gone/1" "$m2/org/x/mine/1"
 echo own > "$m2/g/a/1/a-1.jar"; echo "a-1.jar>=" > "$m2/g/a/1/_remote.repositories"; echo x > "$m2/g/a/maven-metadata-local.xml"
 echo no > "$m2/org/x/gone/1/gone-1.jar.lastUpdated"
 echo mine > "$m2/org/x/mine/1/mine-1.jar"; echo "mine-1.jar>=" > "$m2/org/x/mine/1/_remote.repositories"
@@ -233,12 +236,12 @@ echo part > "$m2/org/x/lib0/1/lib0-1-sources.jar.part"
 echo stray > "$m2/stray.txt"; ln -s /etc/passwd "$m2/org/x/link"`)
 	m := y.newMachine(t)
 	b := m.builds(t)
-	if got, want := sortedNames(b.files), tracked(y.needs(t)); !slices.Equal(got, want) {
+	if got, want := sortedNames(b.files), tracked(y.Needs(t)); !slices.Equal(got, want) {
 		t.Errorf("the host keeps %q, want %q", got, want)
 	}
-	y.act(t, "")
+	y.Act(t, "")
 	other := y.newMachine(t).builds(t)
-	if got, want := sortedNames(other.files), tracked(y.needs(t)); !slices.Equal(got, want) {
+	if got, want := sortedNames(other.files), tracked(y.Needs(t)); !slices.Equal(got, want) {
 		t.Errorf("the store keeps %q, want %q", got, want)
 	}
 }
@@ -252,8 +255,8 @@ func TestSnapshotsLiveShort(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			y := newYard(t, 1)
 			snapshot := "org/x/snap/1-SNAPSHOT/snap-1-SNAPSHOT.jar"
-			y.publish(t, snapshot, "this hour's")
-			y.need(t, append(y.needs(t), snapshot)...)
+			y.Publish(t, snapshot, "this hour's")
+			y.Need(t, append(y.Needs(t), snapshot)...)
 			m := y.newMachine(t)
 			m.trees.Now = func() time.Time { return time.Now().Add(-c.age) }
 			first := m.builds(t)
@@ -277,7 +280,7 @@ func TestBranches(t *testing.T) {
 		m.in, m.ci.BaseBranch, m.ci.DefaultBranch = in, base, standard
 		return m.builds(t)
 	}
-	all := y.needs(t)
+	all := y.Needs(t)
 	wantDownloads(t, build(In{Branch: "main"}, "", ""), all...)
 	for _, c := range []struct{ branch, base, standard, from string }{
 		{"one", "", "", "main"},          // by its name
@@ -303,7 +306,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	y := newYard(t, 3)
 	m := y.newMachine(t)
 	m.builds(t)
-	y.act(t, `mkdir "$HOST/first" 2>/dev/null && for i in $(seq 500); do [ -e "$HOST/second" ] && break; sleep 0.02; done || touch "$HOST/second"`)
+	y.Act(t, `mkdir "$HOST/first" 2>/dev/null && for i in $(seq 500); do [ -e "$HOST/second" ] && break; sleep 0.02; done || touch "$HOST/second"`)
 	results := make(chan built, 1)
 	go func() { results <- m.build(t, t.Context()) }()
 	b := m.build(t, t.Context())
@@ -313,10 +316,10 @@ func TestTwoRunsAtOnce(t *testing.T) {
 			t.Errorf("%v, %q, %d writes", r.err, r.warnings(), r.writes)
 		}
 	}
-	if used := m.notes(t, "repositories"); len(used) != 3 || used[1] == used[2] {
+	if used := m.Repositories(t); len(used) != 3 || used[1] == used[2] {
 		t.Errorf("repositories %q", used)
 	}
-	if n := len(m.notes(t, "downloads")); n != 4 {
+	if n := len(m.Downloads(t)); n != 4 {
 		t.Errorf("%d downloads in all, want the first build's 4", n)
 	}
 }
@@ -327,15 +330,13 @@ func TestHostsThatSaveAtOnceLoseNothing(t *testing.T) {
 	y := newYard(t, 2)
 	y.newMachine(t).builds(t)
 	const hosts = 4
-	all := y.needs(t)
+	all := y.Needs(t)
 	done := make(chan built, hosts)
 	for i := range hosts {
 		extra := artifact("extra", string(rune('1'+i)))
-		y.publish(t, extra, "extra "+extra)
-		other := *y
-		other.dir = files(t, "pom.xml", workshopPom, "needs", strings.Join(append(y.needs(t), extra), "\n")+"\n")
+		y.Publish(t, extra, "extra "+extra)
 		all = append(all, extra)
-		m := other.newMachine(t)
+		m := (&yard{y.Copy(t, extra), y.store}).newMachine(t)
 		go func() { done <- m.build(t, t.Context()) }()
 	}
 	for range hosts {
@@ -343,7 +344,7 @@ func TestHostsThatSaveAtOnceLoseNothing(t *testing.T) {
 			t.Errorf("%v, %q", b.err, b.warnings())
 		}
 	}
-	y.need(t, all...)
+	y.Need(t, all...)
 	wantDownloads(t, y.newMachine(t).builds(t))
 }
 
@@ -370,7 +371,7 @@ func TestWhichRepository(t *testing.T) {
 			y := newYard(t, 1)
 			m := y.newMachine(t)
 			m.config, m.shared = c.config, !c.local
-			plan, err := m.step(t, func(err error) { t.Error(err) }).Plan(t.Context(), In{Dir: y.dir, Branch: "main"})
+			plan, err := m.step(t, func(err error) { t.Error(err) }).Plan(t.Context(), In{Dir: y.Dir, Branch: "main"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -386,12 +387,12 @@ func TestWhichRepository(t *testing.T) {
 				}
 				return
 			case want == "settings": // the played Maven does not read them
-				want = filepath.Join(m.home, ".m2", "repository")
+				want = filepath.Join(m.Home, ".m2", "repository")
 				if !strings.Contains(strings.Join(plan.Lines, "\n"), "in the repository "+elsewhere+": localRepository in settings.xml names it") {
 					t.Errorf("plan:\n%s", strings.Join(plan.Lines, "\n"))
 				}
 			case !filepath.IsAbs(want):
-				want = filepath.Join(m.home, want)
+				want = filepath.Join(m.Home, want)
 			}
 			if b.repository != want || b.writes+b.requests > 0 || len(m.leases(t)) > 0 {
 				t.Errorf("used %s, want %s; %d requests, leases %q", b.repository, want, b.requests, m.leases(t))
@@ -408,7 +409,7 @@ func TestPlanOfARepository(t *testing.T) {
 	plan := func(want ...string) {
 		t.Helper()
 		writes, _ := y.store.counts()
-		p, err := m.step(t, func(err error) { t.Error(err) }).Plan(t.Context(), In{Dir: y.dir, Branch: "new"})
+		p, err := m.step(t, func(err error) { t.Error(err) }).Plan(t.Context(), In{Dir: y.Dir, Branch: "new"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -429,7 +430,7 @@ func TestPlanOfARepository(t *testing.T) {
 	plan("restore 8 files, 0.7 MB, of branch main")
 	y.store.sick(func(context.Context, string) error { return os.ErrDeadlineExceeded })
 	m = y.newMachine(t)
-	p, err := m.step(t, func(error) {}).Plan(t.Context(), In{Dir: y.dir, Branch: "new"})
+	p, err := m.step(t, func(error) {}).Plan(t.Context(), In{Dir: y.Dir, Branch: "new"})
 	if err != nil || !strings.Contains(strings.Join(p.Lines, "\n"), "restore nothing: read pointer ") {
 		t.Errorf("with a sick store: %v\n%s", err, strings.Join(p.Lines, "\n"))
 	}
@@ -445,11 +446,11 @@ func TestPrunedToUse(t *testing.T) {
 		return m
 	}
 	day(-40).builds(t)
-	y.need(t, artifact("lib0", "1"))
+	y.Need(t, artifact("lib0", "1"))
 	day(-5).builds(t)
 	b := y.newMachine(t).builds(t)
 	wantDownloads(t, b)
-	if got, want := sortedNames(b.files), tracked(y.needs(t)); !slices.Equal(got, want) {
+	if got, want := sortedNames(b.files), tracked(y.Needs(t)); !slices.Equal(got, want) {
 		t.Errorf("restored %q, want %q", got, want)
 	}
 }

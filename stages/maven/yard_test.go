@@ -2,9 +2,7 @@ package maven
 
 import (
 	"context"
-	"crypto/sha1"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -21,130 +19,42 @@ import (
 	"github.com/fastship/fastship/cache/lease"
 	"github.com/fastship/fastship/cache/tree"
 	"github.com/fastship/fastship/internal/ci"
+	"github.com/fastship/fastship/internal/mvntest"
 	"github.com/fastship/fastship/runner"
 )
 
-// yard is a project, the Maven repository afar that has what it needs, and a
-// store that hosts share.
+// yard is a project and a store that hosts share.
 type yard struct {
-	central, dir string
-	store        *afar
+	*mvntest.Project
+	store *afar
 }
 
-// buildsWith is a Maven that takes what the project's file "needs" lists: from
-// its local repository what the tracking file says is from central, the rest
-// from central. It compares every byte that it is given with central's, then
-// plays what the file "act" does, in the local repository.
-const buildsWith = `#!/bin/sh
-say() { printf '%s\n' "$1" >> "$FASTSHIP_MAVEN_REPORT"; }
-m2="$HOME/.m2/repository"
-for a; do case $a in -Dmaven.repo.local=*) m2=${a#*=};; esac; done
-echo "$m2" >> "$HOST/repositories"
-say '{"event":"start","maven":"3.9.9","javaHome":"'$JAVA_HOME'","javaVersion":"17.0.1","javaMajor":17}'
-say '{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"'$PWD'","build":"'$PWD'/target","sources":[],"testSources":[],"releases":[17],"toolchain":false}'
-while read -r path; do
-  folder=$m2/${path%/*} file=${path##*/}
-  if ! [ -e "$m2/$path" ] || ! grep -qs "^$file>central=" "$folder/_remote.repositories"; then
-    echo "$path" >> "$HOST/downloads"
-    mkdir -p "$folder"
-    cp "$CENTRAL/$path" "$CENTRAL/$path.sha1" "$folder"
-    echo "$file>central=" >> "$folder/_remote.repositories"
-  fi
-  cmp -s "$m2/$path" "$CENTRAL/$path" || echo "$path" >> "$HOST/wrong"
-  say '{"event":"resolved","id":"'$file'","file":"'$m2/$path'"}'
-done < needs
-failed=0
-[ -e act ] && . ./act
-say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"'$JAR'","classpath":[]}'
-say '{"event":"end"}'
-exit $failed
-`
-
-// artifact is a path in a Maven repository.
-func artifact(name, version string) string {
-	return path.Join("org/x", name, version, name+"-"+version+".jar")
-}
-
-// newYard has n small libraries, and one of 700 KB that is a blob of its own;
+// newYard has n small libraries, and one of 720 KB that is a blob of its own;
 // the project needs them all.
 func newYard(t *testing.T, n int) *yard {
 	t.Helper()
-	y := &yard{central: t.TempDir(), dir: files(t, "pom.xml", workshopPom)}
-	y.store = newAfar(t)
-	y.publish(t, artifact("big", "1"), strings.Repeat("a large jar\n", 60_000))
-	needs := []string{artifact("big", "1")}
-	for i := range n {
-		p := artifact(fmt.Sprintf("lib%d", i), "1")
-		y.publish(t, p, fmt.Sprintf("library %d", i))
-		needs = append(needs, p)
-	}
-	y.need(t, needs...)
-	return y
+	return &yard{mvntest.New(t, n), newAfar(t)}
 }
 
-// publish puts an artifact into the repository afar.
-func (y *yard) publish(t *testing.T, name, text string) {
-	t.Helper()
-	put(t, filepath.Join(y.central, name), text)
-	put(t, filepath.Join(y.central, name+".sha1"), fmt.Sprintf("%x", sha1.Sum([]byte(text))))
-}
-
-func put(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// need makes the project need exactly these artifacts.
-func (y *yard) need(t *testing.T, names ...string) {
-	t.Helper()
-	put(t, filepath.Join(y.dir, "needs"), strings.Join(names, "\n")+"\n")
-}
-
-// needs are the artifacts that the project needs.
-func (y *yard) needs(t *testing.T) []string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(y.dir, "needs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(text))
-}
-
-// act is what the next builds do besides: shell, where $m2 is the local
-// repository and $failed becomes the exit code.
-func (y *yard) act(t *testing.T, script string) {
-	t.Helper()
-	put(t, filepath.Join(y.dir, "act"), script+"\n")
-}
+// artifact is a path in a Maven repository.
+func artifact(name, version string) string { return mvntest.Artifact(name, version) }
 
 // machine is a host with a home and a cache folder of its own.
 type machine struct {
-	yard              *yard
-	home, host, local string
-	trees             tree.Config // Own is the yard's store unless set
-	config            Config
-	ci                ci.Info
-	shared            bool
-	in                In
+	*mvntest.Host
+	yard   *yard
+	local  string
+	trees  tree.Config // Own is the yard's store unless set
+	config Config
+	ci     ci.Info
+	shared bool
+	in     In
 }
 
-// newMachine is another host. Its cache lies in local, else in a new folder.
+// newMachine is another host.
 func (y *yard) newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{yard: y, home: t.TempDir(), local: t.TempDir(), shared: true, in: In{Branch: "main"}}
-	m.host = files(t, "jdk/release", "JAVA_VERSION=\"17.0.1\"\n", "jdk/bin/java", "", "jdk/bin/javac", "", "maven/lib/maven-core-3.9.9.jar", "", "maven/bin/mvn", buildsWith)
-	for _, program := range []string{"jdk/bin/java", "jdk/bin/javac", "maven/bin/mvn"} {
-		if err := os.Chmod(filepath.Join(m.host, program), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	jar(t, filepath.Join(m.host, "app.jar"), main)
-	return m
+	return &machine{Host: y.NewHost(t), yard: y, local: t.TempDir(), shared: true, in: In{Branch: "main"}}
 }
 
 func (m *machine) step(t *testing.T, warn func(error)) *Step {
@@ -163,13 +73,9 @@ func (m *machine) step(t *testing.T, warn func(error)) *Step {
 		c.Own = m.yard.store
 	}
 	config := m.config
-	config.Dir, config.Tune, config.Args = m.yard.dir, "off", append([]string{"-DskipTests"}, config.Args...)
-	environ := []string{
-		"PATH=" + filepath.Join(m.host, "maven", "bin") + ":/usr/bin:/bin", "JAVA_HOME=" + filepath.Join(m.host, "jdk"),
-		"HOME=" + m.home, "HOST=" + m.host, "CENTRAL=" + m.yard.central, "JAR=" + filepath.Join(m.host, "app.jar"),
-	}
+	config.Dir, config.Tune, config.Args = m.yard.Dir, "off", append([]string{"-DskipTests"}, config.Args...)
 	return New(config, Deps{
-		Environ: environ, Home: m.home, Cache: memory(), CI: m.ci,
+		Environ: m.Environ(), Home: m.Home, Cache: memory(), CI: m.ci,
 		Repositories: &Repositories{Trees: tree.New(c), Leases: pool, Shared: m.shared},
 	})
 }
@@ -210,10 +116,10 @@ func (m *machine) build(t *testing.T, ctx context.Context) built {
 	}
 	var background []func(context.Context) error
 	env := runner.Env{Emit: emit, Background: func(_ string, work func(context.Context) error) { background = append(background, work) }}
-	before := m.notes(t, "downloads")
+	before := m.Downloads(t)
 	writes, requests := m.yard.store.counts()
 	in := m.in
-	in.Dir = m.yard.dir
+	in.Dir = m.yard.Dir
 	s := m.step(t, func(err error) { emit(runner.Warning{Text: err.Error()}) })
 	result, err := s.Run(ctx, env, in)
 	b.out, b.err = result.Out, err
@@ -222,12 +128,12 @@ func (m *machine) build(t *testing.T, ctx context.Context) built {
 	}
 	b.writes, b.requests = m.yard.store.counts()
 	b.writes, b.requests = b.writes-writes, b.requests-requests
-	b.downloads = m.notes(t, "downloads")[len(before):]
-	if used := m.notes(t, "repositories"); len(used) > 0 {
+	b.downloads = m.Downloads(t)[len(before):]
+	if used := m.Repositories(t); len(used) > 0 {
 		b.repository = used[len(used)-1]
 		b.files = contents(t, b.repository)
 	}
-	if wrong := m.notes(t, "wrong"); len(wrong) > 0 {
+	if wrong := m.Wrong(t); len(wrong) > 0 {
 		t.Errorf("Maven was given wrong bytes in %q", wrong)
 	}
 	return b
@@ -244,16 +150,6 @@ func (m *machine) builds(t *testing.T) built {
 		t.Errorf("warnings: %q", w)
 	}
 	return b
-}
-
-// notes are the lines that the host's Maven wrote to a file.
-func (m *machine) notes(t *testing.T, name string) []string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(m.host, name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(text))
 }
 
 // contents are a folder's files.
