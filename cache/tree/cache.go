@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,7 +20,7 @@ type Config struct {
 	Own   cache.Store     // the scope that is written
 	Base  cache.Store     // the trusted scope an untrusted one reads; nil for trusted
 	Local cache.BlobStore // keeps segments on this machine; nil: nothing does
-	Warn  func(error)     // told of each fault that was got round; may be called from several goroutines
+	Warn  func(error)     // told of each fault that was got round, once; may be called from several goroutines
 	Now   func() time.Time
 	// Requests bounds the requests under way (0: 16), Writers the sinks that
 	// write small files (0: one per CPU).
@@ -28,13 +29,16 @@ type Config struct {
 
 // Cache finds, fetches and saves trees. Its methods may be called from several
 // goroutines and processes.
-type Cache struct{ cfg Config }
+type Cache struct {
+	cfg Config
+
+	mu  sync.Mutex
+	bad map[cache.Digest]bool // segments that a store has with other bytes
+}
 
 // New returns the cache of a configuration. It does nothing yet.
 func New(cfg Config) *Cache {
-	if cfg.Warn == nil {
-		cfg.Warn = func(error) {}
-	}
+	cfg.Warn = once(cfg.Warn)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -44,13 +48,28 @@ func New(cfg Config) *Cache {
 	if cfg.Writers <= 0 {
 		cfg.Writers = runtime.GOMAXPROCS(0)
 	}
-	return &Cache{cfg}
+	return &Cache{cfg: cfg, bad: map[cache.Digest]bool{}}
+}
+
+// once drops what was said before: Find and Save may meet the same fault.
+func once(warn func(error)) func(error) {
+	var mu sync.Mutex
+	said := map[string]bool{}
+	return func(err error) {
+		mu.Lock()
+		again := said[err.Error()]
+		said[err.Error()] = true
+		mu.Unlock()
+		if warn != nil && !again {
+			warn(err)
+		}
+	}
 }
 
 // Find returns the tree of the first pointer there is: each name in Own, then
-// in Base. One that cannot be read is passed over with a warning. ErrNotFound,
-// wrapped, when there is none, and the first fault when one was met. Find
-// writes nothing.
+// in Base. One that cannot be read is passed over, with a warning when there
+// is another. ErrNotFound, wrapped, when there is none, and the first fault
+// when one was met. Find writes nothing.
 func (c *Cache) Find(ctx context.Context, pointers ...string) (*Tree, string, error) {
 	var fault error
 	for _, name := range pointers {
@@ -64,16 +83,19 @@ func (c *Cache) Find(ctx context.Context, pointers ...string) (*Tree, string, er
 			}
 			t, _, err := c.read(ctx, store, name, own)
 			if err == nil {
+				if fault != nil {
+					c.cfg.Warn(fault)
+				}
 				return t, name, nil
 			}
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, cache.ErrAway) {
 				return nil, "", err
 			}
-			if errors.Is(err, errAbsent) {
-				continue
-			}
-			c.cfg.Warn(err)
-			if fault == nil && !errors.Is(err, cache.ErrNotFound) && !errors.Is(err, cache.ErrCorrupt) {
+			switch {
+			case errors.Is(err, errAbsent):
+			case errors.Is(err, cache.ErrNotFound), errors.Is(err, cache.ErrCorrupt):
+				c.cfg.Warn(err)
+			case fault == nil:
 				fault = err
 			}
 		}
@@ -183,6 +205,11 @@ func (c *Cache) segment(ctx context.Context, ref segmentRef, own bool) (b []byte
 		if ctx.Err() != nil || try == 0 && errors.Is(err, cache.ErrNotFound) {
 			break
 		}
+	}
+	if errors.Is(err, cache.ErrCorrupt) {
+		c.mu.Lock()
+		c.bad[ref.Digest] = true
+		c.mu.Unlock()
 	}
 	return nil, false, fmt.Errorf("read segment %s: %w", ref.Digest, err)
 }

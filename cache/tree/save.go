@@ -239,9 +239,25 @@ func (s *save) segment(ctx context.Context, entries []Entry) (segmentRef, error)
 	if s.sent[ref.Digest] {
 		return ref, nil
 	}
+	if err := s.replaceBad(ctx, ref.Digest); err != nil {
+		return ref, fmt.Errorf("save a segment: %w", err)
+	}
 	if err := s.m.putContent(ctx, s.c.cfg.Own, content); err != nil {
 		return ref, fmt.Errorf("save a segment: %w", err)
 	}
 	s.sent[ref.Digest] = true
 	return ref, nil
+}
+
+// replaceBad removes a segment that was found bad, which Put would leave alone.
+func (s *save) replaceBad(ctx context.Context, d cache.Digest) error {
+	s.c.mu.Lock()
+	bad := s.c.bad[d]
+	delete(s.c.bad, d)
+	s.c.mu.Unlock()
+	if !bad {
+		return nil
+	}
+	s.m.requests.Add(1)
+	return s.c.cfg.Own.Delete(ctx, d)
 }

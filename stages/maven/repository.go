@@ -22,6 +22,21 @@ type Repositories struct {
 	Trees  *tree.Cache
 	Leases *lease.Pool
 	Shared bool // other hosts read the trees
+	// Warn is told that the trees' store is away or may only be read, by each
+	// that meets it; nil drops it.
+	Warn func(error)
+}
+
+// store tells a fault of the trees' store. What all requests of a run meet is
+// Warn's, to be said once; the rest is returned.
+func (r *Repositories) store(err error) error {
+	if !errors.Is(err, cache.ErrAway) && !errors.Is(err, cache.ErrReadOnly) {
+		return err
+	}
+	if r.Warn != nil {
+		r.Warn(err)
+	}
+	return nil
 }
 
 // snapshotLife is for how many days what may change is restored. Maven's own
@@ -52,6 +67,7 @@ type trees struct {
 type restored struct {
 	trees
 	lease *lease.Lease
+	cut   bool // the store gave no answer, which was said
 }
 
 // pointers are the trees to look up, best first.
@@ -127,13 +143,13 @@ func (s *Step) takeRepository(ctx context.Context, env runner.Env, j *job, in In
 	}
 	pool := s.deps.Repositories.Leases
 	want, fetch := pool.Known(found.names.Release), fetchNothing // not saved yet: what this host has of it is all there is
-	if err != nil {
-		env.Emit(runner.Warning{Text: fmt.Sprintf("look up Maven's repository in the cache: %v; %s", err, instead(want))})
+	r := &restored{trees: found, cut: err != nil}
+	if r.cut {
+		s.tellCut(env, err, want)
 	}
 	if found.releases != nil {
 		want, fetch = found.all(s.deps.Now()), s.fetch(env, found)
 	}
-	r := &restored{trees: found}
 	if r.lease, err = pool.Take(ctx, want); err != nil {
 		return nil, s.ownInstead(ctx, env, err)
 	}
@@ -165,6 +181,14 @@ func (s *Step) ownInstead(ctx context.Context, env runner.Env, err error) error 
 func (j *job) use(dir string) {
 	j.repo.Path = dir
 	j.arguments = append(j.arguments, "-Dmaven.repo.local="+dir) // the last one wins
+}
+
+// tellCut says that the store gave no answer, and what is used instead.
+func (s *Step) tellCut(env runner.Env, err error, known *tree.Tree) {
+	if err := s.deps.Repositories.store(err); err != nil {
+		env.Emit(runner.Warning{Text: fmt.Sprintf("look up Maven's repository in the cache: %v", err)})
+	}
+	env.Emit(runner.Note{Text: "Maven's repository is not restored from the shared cache: " + instead(known)})
 }
 
 func instead(known *tree.Tree) string {

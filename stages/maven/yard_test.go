@@ -76,7 +76,7 @@ func (m *machine) step(t *testing.T, warn func(error)) *Step {
 	config.Dir, config.Tune, config.Args = m.yard.Dir, "off", append([]string{"-DskipTests"}, config.Args...)
 	return New(config, Deps{
 		Environ: m.Environ(), Home: m.Home, Cache: memory(), CI: m.ci,
-		Repositories: &Repositories{Trees: tree.New(c), Leases: pool, Shared: m.shared},
+		Repositories: &Repositories{Trees: tree.New(c), Leases: pool, Shared: m.shared, Warn: warn},
 	})
 }
 

@@ -45,7 +45,7 @@ func openMemory(opt Options, tell func(runner.Body)) (*memory, error) {
 		return nil, err
 	}
 	m := &memory{force: opt.Force, root: opt.CacheDir}
-	m.Warn = func(err error) { tell(runner.Warning{Text: err.Error()}) }
+	m.Warn = warnings(tell)
 	if m.remotes, err = openRemotes(opt); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (m *memory) use(store *dir.Store) error {
 	if m.force {
 		m.Actions = forgetful{m.Actions}
 	}
-	m.repositories = maven.Repositories{Trees: tree.New(trees), Leases: pool, Shared: m.remotes.own != nil}
+	m.repositories = maven.Repositories{Trees: tree.New(trees), Leases: pool, Shared: m.remotes.own != nil, Warn: m.Warn}
 	return nil
 }
 
