@@ -22,7 +22,7 @@ func cacheBench(ctx context.Context, h *host) error {
 	}
 	fmt.Printf("%d files, %.0f MB\n\n", c.files, float64(c.bytes)/1e6)
 	var bounds []bound
-	for _, part := range []func(context.Context, *cacheHost) ([]bound, error){saves, longWire, oneMore, restores} {
+	for _, part := range []func(context.Context, *cacheHost) ([]bound, error){saves, longWire, oneMore, restores, emptyHost} {
 		b, err := part(ctx, c)
 		if err != nil {
 			return err
