@@ -1,9 +1,11 @@
 package maven
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/cache/tree"
 	"github.com/fastship/fastship/internal/fault"
 )
 
@@ -45,5 +47,20 @@ func BenchmarkPrepare(b *testing.B) {
 		if _, err := s.prepare(b.Context(), s.config.Dir); err != nil {
 			b.Skip(err)
 		}
+	}
+}
+
+// Every run asks for the JDK before anything is known to have changed: that
+// may not cost a request to a remote store. This one panics when it is asked.
+func TestJDKAsksNoStore(t *testing.T) {
+	s := bare(t, Config{Dir: files(t, "pom.xml", "<project/>"), Repository: "leased"})
+	s.deps.Repositories = &Repositories{Trees: tree.New(tree.Config{Own: struct{ cache.Store }{}}), Shared: true}
+	home, err := s.JDK(t.Context())
+	if err != nil || filepath.Base(home) != "jdk" {
+		t.Errorf("%q, %v", home, err)
+	}
+	s.config.Dir = t.TempDir()
+	if _, err := s.JDK(t.Context()); err == nil {
+		t.Error("a folder without a pom has a JDK")
 	}
 }

@@ -95,6 +95,16 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	}, nil
 }
 
+// JDK is the home of the JDK that Run would start Maven on, as far as the poms
+// on disk and earlier runs tell. It asks no remote store.
+func (s *Step) JDK(ctx context.Context) (home string, err error) {
+	j, err := s.prepare(ctx, s.config.Dir)
+	if err != nil {
+		return "", err
+	}
+	return j.choice.JDK.Home, nil
+}
+
 // reactorIDs are the modules' IDs as far as the poms on disk write them out.
 func reactorIDs(t *mvn.Tree) []string {
 	var ids []string

@@ -53,15 +53,15 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
 // that cannot link is found before anything is built.
-func imageStep(opt Options, memory *cache.Cache, job runner.Step[maven.In, maven.Out]) runner.Step[image.In, image.Out] {
+func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Layout = filepath.Join(opt.stateDir(), "image")
 	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
-		plan, err := job.Plan(ctx, maven.In{Dir: opt.Dir})
+		home, err := job.JDK(ctx)
 		if err != nil {
 			return "", nil // the job's own check says it
 		}
-		return plan.Out.JavaHome, nil
+		return home, nil
 	}})
 }
 
