@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -100,12 +101,9 @@ func file(path string, size int, from *rand.Rand) tree.File {
 	if strings.HasPrefix(path, "text") {
 		copy(b, bytes.Repeat(fmt.Appendf(nil, "<artifactId>%d</artifactId>", from.Uint64()), 1+size/30))
 	} else {
-		for i := 0; i+8 <= size; i += 8 {
-			n := from.Uint64()
-			for j := range 8 {
-				b[i+j] = byte(n >> (8 * j))
-			}
-		}
+		var seed [32]byte
+		binary.LittleEndian.PutUint64(seed[:], from.Uint64())
+		_, _ = rand.NewChaCha8(seed).Read(b)
 	}
 	return tree.File{Path: path, Size: int64(size), Mode: 0o644, Digest: cache.Sum(b), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
 }

@@ -76,7 +76,7 @@ func bendBody(bend func(*rand.Rand, []byte) io.Reader) func(*rand.Rand, *http.Re
 // its own digest. Only a tree whose index came wrong twice running may be
 // replaced by a save: it counts as damaged in the bucket.
 func TestRandomFaults(t *testing.T) {
-	rounds := 12
+	rounds := 8
 	if n, err := strconv.Atoi(os.Getenv(faultsVariable)); err == nil {
 		rounds = n
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,13 +41,13 @@ func TestKilledSaves(t *testing.T) {
 	if os.Getenv("FASTSHIP_INTEGRATION") == "" {
 		t.Skip("set FASTSHIP_INTEGRATION=1 to run real servers")
 	}
-	rounds := 3
+	rounds := 2
 	if n, err := strconv.Atoi(os.Getenv(killsVariable)); err == nil {
 		rounds = n
 	}
 	for kind, address := range map[string]string{
 		"dir":   t.TempDir(),
-		"minio": "s3://" + s3test.Bucket + "/p?path-style=true&region=us-east-1&endpoint=" + url.QueryEscape(s3test.Start(t, s3test.MinIO)),
+		"minio": "s3://" + s3test.Bucket + "/" + crand.Text() + "?path-style=true&region=us-east-1&endpoint=" + url.QueryEscape(servers.Start(t, s3test.MinIO)),
 	} {
 		t.Run(kind, func(t *testing.T) {
 			s := storeAt(t, address)

@@ -21,14 +21,14 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// policy is a document of docs/cache.md for the tests' bucket and prefix.
-func policy(t *testing.T, name string) string {
+// policy is a document of docs/cache.md for the tests' bucket and a prefix.
+func policy(t *testing.T, name, prefix string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "policies", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer("BUCKET", s3test.Bucket, "PREFIX", "team/x").Replace(string(b))
+	return strings.NewReplacer("BUCKET", s3test.Bucket, "PREFIX", prefix).Replace(string(b))
 }
 
 // TestDocumentShowsThePolicies holds the text that people copy to the files
@@ -58,10 +58,10 @@ func TestPolicies(t *testing.T) {
 	if os.Getenv("FASTSHIP_INTEGRATION") == "" {
 		t.Skip("set FASTSHIP_INTEGRATION=1 to run real servers")
 	}
-	endpoint := s3test.Start(t, s3test.MinIO)
+	endpoint, prefix := servers.Start(t, s3test.MinIO), "team/"+rand.Text()
 	as := func(role, scope string) *Store {
 		t.Helper()
-		session, err := credentials.NewSTSAssumeRole(endpoint, credentials.STSAssumeRoleOptions{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey, Policy: policy(t, role), Location: s3test.Region})
+		session, err := credentials.NewSTSAssumeRole(endpoint, credentials.STSAssumeRoleOptions{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey, Policy: policy(t, role, prefix), Location: s3test.Region})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := ParseURL("s3://" + s3test.Bucket + "/team/x?path-style=true&region=" + s3test.Region + "&endpoint=" + url.QueryEscape(endpoint))
+		c, err := ParseURL("s3://" + s3test.Bucket + "/" + prefix + "?path-style=true&region=" + s3test.Region + "&endpoint=" + url.QueryEscape(endpoint))
 		if err != nil {
 			t.Fatal(err)
 		}

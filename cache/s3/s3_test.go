@@ -22,6 +22,14 @@ import (
 	minio "github.com/minio/minio-go/v7"
 )
 
+var servers s3test.Servers // of all tests here
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	servers.Close()
+	os.Exit(code)
+}
+
 func TestFake(t *testing.T)  { runSuite(t, s3test.Fake) }
 func TestMinIO(t *testing.T) { runSuite(t, s3test.MinIO) }
 
@@ -33,7 +41,7 @@ func runSuite(t *testing.T, kind s3test.Kind) {
 	}
 	endpoint := ""
 	if !cachetest.InRole() {
-		endpoint = s3test.Start(t, kind)
+		endpoint = servers.Start(t, kind)
 	}
 	cachetest.Run(t, cachetest.Target{
 		Make: func(*testing.T) string {
@@ -109,7 +117,7 @@ func TestLargeBlob(t *testing.T) {
 	}
 	for _, kind := range []s3test.Kind{s3test.MinIO, s3test.VersityGW} {
 		t.Run(string(kind), func(t *testing.T) {
-			s := openAt(t, "s3://"+s3test.Bucket+"/p?path-style=true&region=us-east-1&endpoint="+url.QueryEscape(s3test.Start(t, kind)), nil)
+			s := openAt(t, "s3://"+s3test.Bucket+"/"+rand.Text()+"?path-style=true&region=us-east-1&endpoint="+url.QueryEscape(servers.Start(t, kind)), nil)
 			b := make([]byte, maxSingle+5)
 			_, _ = rand.Read(b)
 			d := cache.Sum(b)

@@ -152,7 +152,7 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 						}
 					}
 				}
-				both(func(i int) {
+				both(32, func(i int) {
 					r, err := base.Open(ctx, cache.Sum([]byte{byte(i)}), 0, wholeSize)
 					if err == nil {
 						_, err = io.Copy(io.Discard, r)
@@ -163,7 +163,7 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 					}
 				})
 				road := time.Since(start)
-				both(func(i int) { _, _ = put(t, s, []byte{byte(i)}) })
+				both(32, func(i int) { _, _ = put(t, s, []byte{byte(i)}) })
 				_, _ = s.PutPointer(ctx, "main", nil, "")
 				t.Logf("%v on the road, %v in all, %d requests; %v", road, time.Since(start), requests.Requests(), s.health.check())
 				if road > mostRoad || time.Since(start) > mostBackground {
@@ -174,11 +174,11 @@ func TestASickBucketCostsBoundedTime(t *testing.T) {
 	}
 }
 
-// both runs 32 pieces of work, 16 at a time.
-func both(work func(i int)) {
+// both runs n pieces of work, 16 at a time.
+func both(n int, work func(i int)) {
 	var group sync.WaitGroup
 	free := make(chan struct{}, 16)
-	for i := range 32 {
+	for i := range n {
 		free <- struct{}{}
 		group.Go(func() { work(i); <-free })
 	}
@@ -216,10 +216,10 @@ func TestAwayIsSaidOfEveryRequest(t *testing.T) {
 
 // TestABusyBucketIsKept: what is only slow to the eye is no fault.
 func TestABusyBucketIsKept(t *testing.T) {
-	const size = 8 << 20
+	const size = 2 << 20
 	for name, fault := range map[string]trip{
 		"2 MiB/s": func(_ int64, req *http.Request) (*http.Response, error) {
-			return good(req, &drip{req.Context(), 128 << 10, 62 * time.Millisecond, size, io.EOF}, size), nil
+			return good(req, &drip{req.Context(), 32 << 10, 15 * time.Millisecond, size, io.EOF}, size), nil
 		},
 		"refusals": func(_ int64, req *http.Request) (*http.Response, error) { return answer(req, 403, "AccessDenied"), nil },
 		"a bad second now and then": func(n int64, req *http.Request) (*http.Response, error) {
@@ -234,7 +234,7 @@ func TestABusyBucketIsKept(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, _ := sick(t, fault)
 				for range 3 {
-					both(func(i int) {
+					both(32, func(i int) {
 						if r, err := s.Open(t.Context(), cache.Sum([]byte{byte(i)}), 0, size); err == nil {
 							_, _ = io.Copy(io.Discard, r)
 							_ = r.Close()

@@ -6,6 +6,7 @@ package s3test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,10 +52,76 @@ func Start(t *testing.T, kind Kind) (endpoint string) {
 	if kind == Fake {
 		server := httptest.NewServer(fakeHandler())
 		t.Cleanup(server.Close)
-		endpoint = server.URL
-	} else {
-		endpoint = startProgram(t, kind)
+		return ready(t, kind, server.URL)
 	}
+	program := find(t, kind)
+	data, err := os.MkdirTemp("", "s3test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, address, err := run(program, kind, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if b, err := os.ReadFile(filepath.Join(data, logName)); err == nil && t.Failed() {
+			t.Logf("%s said:\n%.3000s", kind, b)
+		}
+		_ = os.RemoveAll(data)
+	})
+	return ready(t, kind, "http://"+address)
+}
+
+// Servers are real servers that the tests of a package share, each started
+// when it is first wanted. TestMain closes them.
+type Servers struct {
+	mu      sync.Mutex
+	running map[Kind]string
+	stops   []func()
+}
+
+// Start is as the function Start, but a real server runs until Close.
+func (s *Servers) Start(t *testing.T, kind Kind) (endpoint string) {
+	t.Helper()
+	if kind == Fake {
+		return Start(t, kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if endpoint, ok := s.running[kind]; ok {
+		return endpoint
+	}
+	program := find(t, kind)
+	data, err := os.MkdirTemp("", "s3test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, address, err := run(program, kind, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stops = append(s.stops, func() { stop(); _ = os.RemoveAll(data) })
+	endpoint = ready(t, kind, "http://"+address)
+	if s.running == nil {
+		s.running = map[Kind]string{}
+	}
+	s.running[kind] = endpoint
+	return endpoint
+}
+
+// Close ends the servers.
+func (s *Servers) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stop := range s.stops {
+		stop()
+	}
+}
+
+// ready waits for a server and makes the bucket.
+func ready(t *testing.T, kind Kind, endpoint string) string {
+	t.Helper()
 	c := Client(t, endpoint)
 	var err error
 	for range 150 {
@@ -121,38 +189,43 @@ func Client(t *testing.T, endpoint string) *minio.Client {
 	return c
 }
 
-func startProgram(t *testing.T, kind Kind) string {
-	t.Helper()
-	program := find(t, kind)
-	address := freeAddress(t)
-	data := t.TempDir()
+const logName = "log"
+
+// run starts a server over a folder, whose log lies in it too.
+func run(program string, kind Kind, folder string) (stop func(), address string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	address = l.Addr().String()
+	_ = l.Close() // to be taken by the server
+	data, home := filepath.Join(folder, "data"), filepath.Join(folder, "home")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Mkdir(home, 0o700)); err != nil {
+		return nil, "", err
+	}
 	args := []string{"server", "--quiet", "--address", address, data}
 	if kind == VersityGW {
 		args = []string{"--port", address, "--quiet", "posix", data}
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Env = []string{
-		"HOME=" + t.TempDir(), "MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off",
+		"HOME=" + home, "MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off",
 		"MINIO_UPDATE=off", "ROOT_ACCESS_KEY_ID=" + AccessKey, "ROOT_SECRET_ACCESS_KEY=" + SecretKey, "ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey,
 		"MINIO_KMS_SECRET_KEY=" + KMSKey + ":" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 	}
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	log, err := os.Create(filepath.Join(folder, logName))
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", kind, err)
+		return nil, "", fmt.Errorf("start %s: %w", kind, err)
 	}
-	t.Cleanup(func() {
+	return func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // says that it was killed
-		if b, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("%s said:\n%.3000s", kind, b)
-		}
 		_ = log.Close()
-	})
-	return "http://" + address
+	}, address, nil
 }
 
 func find(t *testing.T, kind Kind) string {
@@ -169,16 +242,6 @@ func find(t *testing.T, kind Kind) string {
 	}
 	t.Skipf("no %s in PATH or GOPATH/bin", kind)
 	return ""
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr())
 }
 
 // Counter is a RoundTripper that counts requests and lets a test change them.
