@@ -114,6 +114,8 @@ func (s *Step) refit(ctx context.Context, env runner.Env, j *job, a *attempt) (r
 		env.Emit(runner.Warning{Text: fmt.Sprintf("%v; going on with Maven %s", err, before.Version)})
 		j.launcher = before
 	}
+	j.refitted = true
+	j.readToolchains()
 	s.wants(j)
 	if j.choice, err = mvn.ChooseJDK(ctx, j.host, j.want); err != nil {
 		release()

@@ -171,3 +171,30 @@ func TestANewerModelBringsMaven4(t *testing.T) {
 		t.Errorf("%q, %v", p.Lines, err)
 	}
 }
+
+// TestSkipAfterMavenWasStartedAnew keeps the job under the JDK that it was
+// done on, so that the very next run is spared, and another host's too.
+func TestSkipAfterMavenWasStartedAnew(t *testing.T) {
+	w := newWorkshop(t)
+	newer := files(t, "release", "JAVA_VERSION=\"21.0.4\"\n", "bin/java", "", "bin/javac", "")
+	for _, tool := range []string{"java", "javac"} {
+		if err := os.Chmod(filepath.Join(newer, "bin", tool), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const rule = `
+say() { printf '%s\n' "$1" >> "$FASTSHIP_MAVEN_REPORT"; }
+say '{"event":"rule","on":"java","version":"[21,)","from":"com.corp:parent:7"}'
+case ",$FASTSHIP_MAVEN_HALT,$JAVA_HOME" in *,java,*/jdk)
+  say '{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","releases":[17]}'
+  say '{"event":"unfit"}'; exit 86;;
+esac
+`
+	w.put(t, filepath.Join(w.host, "maven", "bin", "mvn"), "#!/bin/sh\nSTARTS="+w.starts+rule+strings.Replace(script, `"javaMajor":17`, `"javaMajor":21`, 1))
+	w.environ = append(w.environ, "JAVA_HOME_21_X64="+newer)
+	r := w.builds(t, "first", Config{})
+	if !strings.Contains(r.said(), "Maven was started anew on JDK 21.0.4") || !strings.Contains(r.said(), "com.corp:parent:7 wants Java [21,)") {
+		t.Errorf("said\n%s", r.said())
+	}
+	w.skips(t, "the same again", Config{})
+}

@@ -28,6 +28,7 @@ type job struct {
 	remotes  []mvn.Remote // repositories that the poms on disk name
 	held     []held       // tokens of this run
 	asked    time.Time    // when the last of them was
+	refitted bool         // another JDK or Maven was taken after what Maven said
 	heard    string       // Maven's version as it said it itself; empty before it ran
 	required mvn.Required // the enforcer's rules
 	pinned   bool         // maven.version names one

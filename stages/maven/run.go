@@ -56,6 +56,9 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	out, err := s.outcome(env, j, a)
 	s.learn(ctx, env, j, &a, out.Tests, in.Tree)
 	if err == nil {
+		if j.refitted {
+			known = s.identify(ctx, j, in) // as the next run will have it
+		}
 		s.keep(ctx, env, j, known, in, &a, out)
 	}
 	return runner.Result[Out]{Out: out, Key: string(known.key)}, err

@@ -108,16 +108,22 @@ func first(values []string) (string, bool) {
 func options(args, names []string) (values []string) {
 	for i, arg := range args {
 		for _, name := range names {
-			if arg == name && i+1 < len(args) {
+			if (arg == name || "-"+arg == name) && i+1 < len(args) {
 				values = append(values, args[i+1])
 			} else if v, ok := strings.CutPrefix(arg, name+"="); ok {
 				values = append(values, v)
-			} else if v, ok := strings.CutPrefix(arg, name); ok && len(name) == 2 && v != "" {
-				values = append(values, v) // -Pci
+			} else if v, ok := strings.CutPrefix(arg, name); ok && attached(name, v) {
+				values = append(values, v)
 			}
 		}
 	}
 	return values
+}
+
+// attached tells whether -Pci or -sci.xml is an option with its value. The
+// small letters begin other options too, such as -show-version.
+func attached(name, value string) bool {
+	return len(name) == 2 && value != "" && (name[1] < 'a' || strings.ContainsAny(value, "./"))
 }
 
 func property(args []string, name string) (string, bool) {

@@ -63,6 +63,11 @@ func TestTheFirstOptionWins(t *testing.T) {
 			t.Errorf("%s: -s %s, given %v, p=%s", name, got, given, p)
 		}
 	}
+	for want, args := range map[string][]string{"": {"-show-version", "-e"}, "a.xml": {"-sa.xml"}, "b.xml": {"-show-version", "-settings", "b.xml"}} {
+		if got, _ := ReadArgs(Host{}, "/", args).Option("-s", "--settings"); got != want {
+			t.Errorf("%q: %q", args, got)
+		}
+	}
 	if got := ReadArgs(Host{}, root, line).Options("-P", "--activate-profiles"); !slices.Equal(got, []string{"a,b", "c", "config"}) {
 		t.Errorf("profiles %q", got)
 	}

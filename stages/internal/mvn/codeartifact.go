@@ -63,6 +63,9 @@ func (s Settings) contacted(poms []Remote) []Remote {
 		}
 		all = append(all, r)
 	}
+	for _, m := range s.Mirrors { // of what only remote poms name
+		all = append(all, Remote{m.ID, m.URL})
+	}
 	return all
 }
 
