@@ -4,11 +4,13 @@ package stamp
 
 import (
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,15 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bookFile is the book's name in a project's state folder.
-const bookFile = "stamps.json"
+// bookFile is the book's name in a project's state folder: after a line with
+// the format's name one line a file, with sha256, size, mtime, ctime, inode,
+// device and path. A book is read at every run, and JSON would take ten times
+// as long.
+const (
+	bookFile = "stamps"
+	format   = "fastship-stamps-1"
+)
 
 // stamp is what the kernel says of a file whose digest is known. No program
 // can set ctime, so equal stamps mean equal bytes.
 type stamp struct {
-	Digest             cache.Digest
-	Size, Mtime, Ctime int64 // bytes; nanoseconds
-	Inode, Device      uint64
+	digest             cache.Digest
+	size, mtime, ctime int64 // bytes; nanoseconds
+	inode, device      uint64
 }
 
 // Book holds digests by absolute path, from one run to the next. It may be
@@ -45,10 +53,42 @@ func Open(state string) *Book {
 		return b
 	}
 	b.file = filepath.Join(state, bookFile)
-	if text, err := os.ReadFile(b.file); err == nil && json.Unmarshal(text, &b.known) != nil {
-		b.known = map[string]stamp{}
+	text, err := os.ReadFile(b.file)
+	if err != nil {
+		return b
+	}
+	head, lines, _ := strings.Cut(string(text), "\n")
+	if head != format {
+		return b
+	}
+	for line := range strings.Lines(lines) {
+		if path, s, ok := parse(line); ok {
+			b.known[path] = s
+		}
 	}
 	return b
+}
+
+// parse reads a whole line of the book.
+func parse(line string) (path string, s stamp, ok bool) {
+	line, whole := strings.CutSuffix(line, "\n")
+	fields := strings.SplitN(line, " ", 7)
+	if !whole || len(fields) != 7 {
+		return "", s, false
+	}
+	digest, err := cache.ParseDigest("sha256:" + fields[0])
+	for i, to := range []*int64{&s.size, &s.mtime, &s.ctime} {
+		var e error
+		*to, e = strconv.ParseInt(fields[1+i], 10, 64)
+		err = errors.Join(err, e)
+	}
+	for i, to := range []*uint64{&s.inode, &s.device} {
+		var e error
+		*to, e = strconv.ParseUint(fields[4+i], 10, 64)
+		err = errors.Join(err, e)
+	}
+	s.digest = digest
+	return fields[6], s, err == nil
 }
 
 // Digest is a file's size and sha256, without Name and MediaType. The file is
@@ -59,8 +99,8 @@ func (b *Book) Digest(path string) (cache.Descriptor, error) {
 		b.mu.Lock()
 		known := b.known[path]
 		b.mu.Unlock()
-		if now.Digest = known.Digest; known == now {
-			return cache.Descriptor{Digest: now.Digest, Size: now.Size}, nil
+		if now.digest = known.digest; known == now {
+			return cache.Descriptor{Digest: now.digest, Size: now.size}, nil
 		}
 	}
 	started := time.Now()
@@ -69,7 +109,7 @@ func (b *Book) Digest(path string) (cache.Descriptor, error) {
 		return d, err
 	}
 	after, _ := look(path)
-	now.Digest, after.Digest = d.Digest, d.Digest
+	now.digest, after.digest = d.Digest, d.Digest
 	if after == now && now.settled(started) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -81,7 +121,7 @@ func (b *Book) Digest(path string) (cache.Descriptor, error) {
 // Is tells whether a file holds these bytes. A link is not a file.
 func (b *Book) Is(path string, want cache.Descriptor) bool {
 	now, found := look(path)
-	if !found || now.Size != want.Size {
+	if !found || now.size != want.Size {
 		return false
 	}
 	d, err := b.Digest(path)
@@ -99,15 +139,14 @@ func (b *Book) Save() {
 	if !b.changed {
 		return
 	}
+	text := []byte(format + "\n")
 	for path, s := range b.known {
 		now, _ := look(path)
-		if now.Digest = s.Digest; now != s {
+		if now.digest = s.digest; now != s {
 			delete(b.known, path)
+		} else if !strings.Contains(path, "\n") {
+			text = fmt.Appendf(text, "%s %d %d %d %d %d %s\n", s.digest.Hex(), s.size, s.mtime, s.ctime, s.inode, s.device, path)
 		}
-	}
-	text, err := json.Marshal(b.known)
-	if err != nil {
-		return
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(b.file), "."+bookFile+"-*")
 	if err != nil {
@@ -125,10 +164,10 @@ func (b *Book) Save() {
 // whole seconds, or two.
 func (s stamp) settled(at time.Time) bool {
 	tick := 20 * time.Millisecond
-	if s.Ctime%int64(time.Second) == 0 {
+	if s.ctime%int64(time.Second) == 0 {
 		tick = 2 * time.Second
 	}
-	return s.Ctime < at.Add(-tick).UnixNano()
+	return s.ctime < at.Add(-tick).UnixNano()
 }
 
 func look(path string) (stamp, bool) {
@@ -136,7 +175,7 @@ func look(path string) (stamp, bool) {
 	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return stamp{}, false
 	}
-	return stamp{Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Inode: st.Ino, Device: uint64(st.Dev)}, true
+	return stamp{size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), inode: st.Ino, device: uint64(st.Dev)}, true
 }
 
 func hash(path string) (cache.Descriptor, error) {

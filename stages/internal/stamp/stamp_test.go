@@ -56,10 +56,10 @@ func TestBookDoesNotReadWhatItKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	planted := b.known[file]
-	planted.Digest = cache.Sum([]byte("planted"))
+	planted.digest = cache.Sum([]byte("planted"))
 	b.known[file] = planted
 	b.Save()
-	if d, err := Open(state).Digest(file); err != nil || d.Digest != planted.Digest {
+	if d, err := Open(state).Digest(file); err != nil || d.Digest != planted.digest {
 		t.Errorf("digest %v, %v: the file was read", d, err)
 	}
 }
@@ -74,7 +74,7 @@ func TestBookDoesNotTrustAFreshFile(t *testing.T) {
 	if len(b.known) > 0 {
 		t.Error("a file written within the clock's tick was stamped")
 	}
-	old := stamp{Ctime: 7 * int64(time.Second)} // a file system of whole seconds
+	old := stamp{ctime: 7 * int64(time.Second)} // a file system of whole seconds
 	if old.settled(time.Unix(8, 900_000_000)) || !old.settled(time.Unix(9, 1)) {
 		t.Error("whole seconds are not given two")
 	}
@@ -110,13 +110,16 @@ func TestBookRefusesLinksAndBrokenBooks(t *testing.T) {
 	if err := os.Symlink("a", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(state, bookFile), `{"half`)
+	write(t, filepath.Join(state, bookFile), format+"\nab 1 2 3 4 5 half\n\n"+is.Digest.Hex()+" 1 2 3 4 5 /cut")
 	b := Open(state)
 	if b.Is(filepath.Join(dir, "link"), is) {
 		t.Error("a link passes for a file")
 	}
 	if !b.Is(filepath.Join(dir, "a"), is) {
 		t.Error("a broken book hides a file")
+	}
+	if len(b.known) > 1 {
+		t.Errorf("read %+v", b.known)
 	}
 	var none *Book
 	if !none.Is(filepath.Join(dir, "a"), is) {
