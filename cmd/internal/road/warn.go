@@ -6,12 +6,13 @@ import (
 	"sync"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 )
 
 // warnings tells the faults of the caches. That the remote one is away, or may
 // only be read, is met by many, and is said once, without the request that met
-// it.
+// it. The remedy, where there is one, stands behind.
 func warnings(tell func(runner.Body)) func(error) {
 	var mu sync.Mutex
 	said := map[error]bool{}
@@ -33,7 +34,11 @@ func warnings(tell func(runner.Body)) func(error) {
 			}
 			break
 		}
-		tell(runner.Warning{Text: err.Error()})
+		text := err.Error()
+		if hint := fault.HintOf(err); hint != "" {
+			text += " (" + hint + ")"
+		}
+		tell(runner.Warning{Text: text})
 	}
 }
 
