@@ -1,13 +1,17 @@
 package maven
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
 const secretSettings = `<settings><servers><server><id>corp</id><password>s3cret</password></server></servers></settings>`
@@ -216,5 +220,58 @@ func TestTheEnforcersRulesSteerMavenAndJDK(t *testing.T) {
 	dir = files(t, "pom.xml", pom("3.9.9", "[90,)"))
 	if p, err := bare(t, Config{Dir: dir}).Plan(t.Context(), In{}); err != nil || !strings.HasPrefix(p.Lines[2], "on JDK 17.0.1") || p.Lines[1] != "with Maven 3.9.9 from PATH" {
 		t.Errorf("a rule that no JDK meets is the plugin's to tell: %q, %v", p.Lines, err)
+	}
+}
+
+// TestNoSecretIsKept looks through every byte that a run leaves: the stores,
+// the state, the project, and the places for temporary files.
+func TestNoSecretIsKept(t *testing.T) {
+	w := newWorkshop(t)
+	w.remove(t, "target")
+	place, temporary := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	root := t.TempDir()
+	w.cache = storeIn(t, root)
+	planted := map[string]string{"settings": "pl4nted-settings", "argument": "pl4nted-argument", "wrapper": "pl4nted-wrapper", "token": "pl4nted-token"}
+	const repository = "https://corp-111122223333.d.codeartifact.eu-west-1.amazonaws.com/maven/r/"
+	settings := `<settings><servers><server><id>corp</id><password>` + planted["settings"] + `</password></server></servers>
+<profiles><profile><repositories><repository><id>ca</id><url>` + repository + `</url></repository></repositories></profile></profiles></settings>`
+	s := w.step(Config{Settings: "env:CI_SETTINGS", Args: []string{"-Dgpg.passphrase=" + planted["argument"]}},
+		"CI_SETTINGS="+settings, "MVNW_PASSWORD="+planted["wrapper"], "XDG_RUNTIME_DIR="+place)
+	s.deps.Token = func(context.Context, mvn.Token) (string, time.Time, error) {
+		return planted["token"], time.Now().Add(time.Hour), nil
+	}
+	var told []string
+	s.deps.Secret = func(values ...string) { told = append(told, values...) }
+	in := w.in
+	in.Dir, in.Read, in.Files = w.dir, time.Now(), list(t, w.dir)
+	result, err := s.Run(t.Context(), silent, in)
+	if err != nil || result.Status == runner.Cached {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	for what, secret := range planted {
+		if !slices.Contains(told, secret) {
+			t.Errorf("the secret of %s is not masked", what)
+		}
+	}
+	files := 0
+	for _, dir := range []string{root, w.state, w.dir, place, temporary} {
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			files++
+			text, err := os.ReadFile(path)
+			if strings.Contains(string(text)+path, "pl4nted") {
+				t.Errorf("a secret is in %s", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files < 10 {
+		t.Errorf("only %d files were looked through", files)
 	}
 }
