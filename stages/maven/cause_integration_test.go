@@ -71,7 +71,7 @@ func TestRunTellsTheFirstCause(t *testing.T) {
 		},
 		"Maven too old for the enforcer": {
 			pom:   enforcer(`<requireMavenVersion><version>9.1.0</version></requireMavenVersion>`),
-			class: fault.BuildFailed, want: []string{"9.1.0", "wrapper:wrapper"},
+			class: fault.BuildFailed, want: []string{"9.1.0", "set maven.version to 9.1.0"},
 		},
 		"enforcer's own words": {
 			pom:   enforcer(`<requireEnvironmentVariable><variableName>NO_SUCH_VARIABLE</variableName><message>set NO_SUCH_VARIABLE, please</message></requireEnvironmentVariable>`),

@@ -40,7 +40,7 @@ func TestReasonIsTheFirstCause(t *testing.T) {
 		},
 		"enforcer": {
 			chain: mvn.Chain{"o.a.m.lifecycle.LifecycleExecutionException: Failed to execute goal org.apache.maven.plugins:maven-enforcer-plugin:3.5.0:enforce (versions) on project sample: \nRule 0: org.apache.maven.enforcer.rules.version.RequireMavenVersion failed with message:\nDetected Maven Version: 3.8.7 is not in the allowed range [3.9.9,).\n"},
-			want:  "maven-enforcer-plugin:enforce in sample: Detected Maven Version: 3.8.7 is not in the allowed range [3.9.9,).", remedy: "mvn wrapper:wrapper -Dmaven=" + mvn.PinnedMaven,
+			want:  "maven-enforcer-plugin:enforce in sample: Detected Maven Version: 3.8.7 is not in the allowed range [3.9.9,).", remedy: "set maven.version to " + mvn.PinnedMaven,
 		},
 		"enforcer of Java": {
 			chain: mvn.Chain{"x.E: Failed to execute goal org.apache.maven.plugins:maven-enforcer-plugin:3.5.0:enforce (versions) on project sample: \nRule 1: org.apache.maven.enforcer.rules.version.RequireJavaVersion failed with message:\nDetected JDK version 17.0.15 (JAVA_HOME=/jdk17) is not in the allowed range [21,).\n"},
@@ -96,6 +96,16 @@ func TestReasonIsBounded(t *testing.T) {
 	}
 }
 
+func TestTheWayOutOfARefusedToken(t *testing.T) {
+	const message = "Could not transfer artifact g:a:pom:1 from/to corp (https://corp-111122223333.d.codeartifact.eu-west-1.amazonaws.com/maven/r/): status code: 401, reason phrase: Unauthorized (401)"
+	if got := remedy(&job{}, message); !strings.Contains(got, "unset the variable") {
+		t.Errorf("a token of the user's: %q", got)
+	}
+	if got := remedy(&job{held: []held{{}}}, message); !strings.Contains(got, "codeartifact:ReadFromRepository") {
+		t.Errorf("fastship's own: %q", got)
+	}
+}
+
 func TestTheWayOutOfAnOldMaven(t *testing.T) {
 	const message = "Detected Maven Version: 3.8.7 is not in the allowed range [3.9.9,)."
 	for name, c := range map[string]struct {
@@ -103,11 +113,11 @@ func TestTheWayOutOfAnOldMaven(t *testing.T) {
 		message  string
 		want     string
 	}{
-		"no wrapper":    {mvn.Launcher{Version: "3.8.7"}, message, "add Maven's wrapper to the project"},
+		"no wrapper":    {mvn.Launcher{Version: "3.8.7"}, message, "set maven.version to " + mvn.PinnedMaven},
 		"a wrapper":     {mvn.Launcher{Version: "3.8.7", Wrapper: true}, message, "raise the project's wrapper: mvn wrapper:wrapper -Dmaven=" + mvn.PinnedMaven},
 		"passed over":   {mvn.Launcher{Version: "3.8.7", Note: "x/mvnw is not executable and was passed over; chmod +x it to build with the project's own Maven"}, message, "chmod +x mvnw"},
-		"newer than us": {mvn.Launcher{Version: "3.9.1"}, "Detected Maven Version: 3.9.1 is not in the allowed range [4.0.1,).", "-Dmaven=4.0.1"},
-		"a plug-in's":   {mvn.Launcher{Version: "3.8.7"}, "The plugin x:y:1 requires Maven version 3.9.0", "-Dmaven=" + mvn.PinnedMaven},
+		"newer than us": {mvn.Launcher{Version: "3.9.1"}, "Detected Maven Version: 3.9.1 is not in the allowed range [4.0.1,).", "set maven.version to 4.0.1"},
+		"a plug-in's":   {mvn.Launcher{Version: "3.8.7"}, "The plugin x:y:1 requires Maven version 3.9.0", "set maven.version to " + mvn.PinnedMaven},
 	} {
 		if got := remedy(&job{launcher: c.launcher}, c.message); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

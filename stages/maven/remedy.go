@@ -30,6 +30,9 @@ func remedy(j *job, message string) string {
 			return fmt.Sprintf("point JAVA_HOME at a JDK %d or newer: a plug-in or extension is compiled for it", v-44) // JVMS 4.1: 45 is Java 1
 		}
 	}
+	if strings.Contains(message, ".d.codeartifact.") && strings.Contains(message, "401") {
+		return refusedToken(j)
+	}
 	for _, r := range []struct{ sign, advice string }{
 		{remembered, "add -U to maven.args to have Maven look again"},
 		{"Could not find artifact", "check the coordinates, and that settings.xml names the repository that has it"},
@@ -61,11 +64,18 @@ func newerMaven(j *job, wanted string) string {
 	if v := number.FindString(wanted); v != "" && !(mvn.Launcher{Version: version}).AtLeastVersion(v) {
 		version = v
 	}
-	if j.pinned {
-		return "set maven.version to " + version
-	}
 	if j.launcher.Wrapper {
 		return fmt.Sprintf("raise the project's wrapper: mvn wrapper:wrapper -Dmaven=%s", version)
 	}
-	return fmt.Sprintf("add Maven's wrapper to the project, which fastship then uses: mvn wrapper:wrapper -Dmaven=%s; or put a Maven in the range %s on PATH", version, wanted)
+	return fmt.Sprintf("set maven.version to %s, or put a Maven in the range %s on PATH", version, wanted)
+}
+
+// refusedToken is what to do about a token that the service refused.
+func refusedToken(j *job) string {
+	for _, t := range j.held {
+		if !t.failed {
+			return "allow codeartifact:ReadFromRepository on the repository to these credentials; the token that fastship asked for was refused"
+		}
+	}
+	return "unset the variable of the repository's <server> in settings.xml if its token is an old one: fastship then asks AWS for one; it needs credentials with codeartifact:GetAuthorizationToken and sts:GetServiceBearerToken"
 }

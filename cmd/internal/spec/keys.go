@@ -21,7 +21,7 @@ var keys = []key{
 	{path: "maven.args", doc: "More arguments for Maven, passed on as they are."},
 	{path: "maven.inputs", doc: "What the job reads, as patterns of .gitignore; !pattern takes back. A change of other files does not run Maven.", initial: "all but documentation", example: "src/"},
 	{path: "maven.environment", doc: "Environment variables that the job reads, by name. Those that a pom names are known.", example: "BUILD_NUMBER"},
-	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder.", initial: "Maven's own"},
+	{path: "maven.settings", doc: "A settings.xml, relative to the project's folder; env:NAME takes its text from a variable.", initial: "Maven's own"},
 	{path: "maven.repository", doc: "Maven's local repository: leased (fastship's own, restored from the cache), user (~/.m2/repository), or a folder.", initial: "auto: leased in CI and with a shared cache, else user"},
 	{path: "maven.tune", doc: "Tune Maven's JVMs and its tests': auto (what was faster for this job), on or off.", initial: "auto", check: tune, example: "off"},
 	{path: "maven.version", doc: "Maven's version, such as 3.9.11: taken from the wrapper or PATH when it is that one, else downloaded and kept in the cache.", initial: "auto"},
