@@ -29,6 +29,7 @@ const sendGrace = 30 * time.Second
 // temporary one, so that a cache's fault costs time and never the run.
 type memory struct {
 	cache.Cache
+	local        cache.Cache // this machine's alone, --force or not
 	repositories maven.Repositories
 	store        *dir.Store // this machine's
 	remotes      remotes
@@ -59,6 +60,7 @@ func (m *memory) use(store *dir.Store) error {
 		return err
 	}
 	m.store, m.Blobs, m.Actions = store, store, store
+	m.local = cache.Cache{Blobs: store, Actions: store, Warn: m.Warn}
 	trees := tree.Config{Own: store, Warn: m.Warn}
 	if m.remotes.own != nil {
 		c := tiered.Config{Local: store, Own: m.remotes.own, Warn: m.Warn}
