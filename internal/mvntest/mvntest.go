@@ -80,12 +80,24 @@ func New(t *testing.T, libraries int) *Project {
 	return p
 }
 
-// Copy is a project in another folder that needs the same from the same
-// repository, and what is named besides.
+// Copy is the project in another folder, which needs what is named besides.
 func (p *Project) Copy(t *testing.T, more ...string) *Project {
 	t.Helper()
 	c := &Project{Dir: t.TempDir(), Central: p.Central}
-	write(t, filepath.Join(c.Dir, "pom.xml"), Pom, 0o644)
+	entries, err := os.ReadDir(p.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue // what builds made
+		}
+		text, err := os.ReadFile(filepath.Join(p.Dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(c.Dir, e.Name()), string(text), 0o644)
+	}
 	c.Need(t, append(p.Needs(t), more...)...)
 	return c
 }

@@ -20,23 +20,17 @@ import (
 // Repositories are where leased repositories come from and what they hold.
 type Repositories struct {
 	Trees  *tree.Cache
-	Leases *lease.Pool
-	Shared bool // other hosts read the trees
-	// Warn is told that the trees' store is away or may only be read, by each
-	// that meets it; nil drops it.
+	Leases *lease.Pool // nil: there is no place for any
+	Shared bool        // other hosts read the trees
+	// Warn is told of faults of the trees' store by each that meets one, to
+	// be said once; nil drops them.
 	Warn func(error)
 }
 
-// store tells a fault of the trees' store. What all requests of a run meet is
-// Warn's, to be said once; the rest is returned.
-func (r *Repositories) store(err error) error {
-	if !errors.Is(err, cache.ErrAway) && !errors.Is(err, cache.ErrReadOnly) {
-		return err
-	}
-	if r.Warn != nil {
+func (r *Repositories) warn(err error) {
+	if err != nil && r.Warn != nil {
 		r.Warn(err)
 	}
-	return nil
 }
 
 // snapshotLife is for how many days what may change is restored. Maven's own
@@ -50,8 +44,10 @@ func (s *Step) chooseRepository(j *job) {
 		wish.Shared = r.Shared
 	}
 	j.repo = mvn.ChooseRepository(j.host, j.args, wish)
-	if s.deps.Repositories == nil {
-		j.repo.Leased = false
+	if r := s.deps.Repositories; j.repo.Leased && (r == nil || r.Leases == nil) {
+		wish.Setting = "user"
+		j.repo = mvn.ChooseRepository(j.host, j.args, wish)
+		j.repo.Reason = "there is no place for one of its own"
 	}
 }
 
@@ -67,7 +63,6 @@ type trees struct {
 type restored struct {
 	trees
 	lease *lease.Lease
-	cut   bool // the store gave no answer, which was said
 }
 
 // pointers are the trees to look up, best first.
@@ -143,13 +138,13 @@ func (s *Step) takeRepository(ctx context.Context, env runner.Env, j *job, in In
 	}
 	pool := s.deps.Repositories.Leases
 	want, fetch := pool.Known(found.names.Release), fetchNothing // not saved yet: what this host has of it is all there is
-	r := &restored{trees: found, cut: err != nil}
-	if r.cut {
+	if err != nil {
 		s.tellCut(env, err, want)
 	}
 	if found.releases != nil {
 		want, fetch = found.all(s.deps.Now()), s.fetch(env, found)
 	}
+	r := &restored{trees: found}
 	if r.lease, err = pool.Take(ctx, want); err != nil {
 		return nil, s.ownInstead(ctx, env, err)
 	}
@@ -185,9 +180,7 @@ func (j *job) use(dir string) {
 
 // tellCut says that the store gave no answer, and what is used instead.
 func (s *Step) tellCut(env runner.Env, err error, known *tree.Tree) {
-	if err := s.deps.Repositories.store(err); err != nil {
-		env.Emit(runner.Warning{Text: fmt.Sprintf("look up Maven's repository in the cache: %v", err)})
-	}
+	s.deps.Repositories.warn(fmt.Errorf("look up Maven's repository in the cache: %w", err))
 	env.Emit(runner.Note{Text: "Maven's repository is not restored from the shared cache: " + instead(known)})
 }
 

@@ -23,10 +23,6 @@ func (s *Step) giveBack(env runner.Env, j *job, r *restored, a attempt) {
 	}
 	env.Background("save Maven's repository", func(ctx context.Context) error {
 		keep, err := s.save(ctx, env, j, r, a)
-		if r.cut {
-			err = nil // that the store gives no answer was said
-		}
-		err = s.deps.Repositories.store(err)
 		return errors.Join(err, r.lease.Label(r.names.Release), r.lease.Close(context.WithoutCancel(ctx), keep...))
 	})
 }
@@ -68,10 +64,13 @@ func (s *Step) save(ctx context.Context, env runner.Env, j *job, r *restored, a 
 	if bad := damaged(changes.Edited); len(bad) > 0 {
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the build changed %s in Maven's repository (%d files): they are not kept, the next build gets the originals", bad[0], len(bad))})
 	}
-	if err := s.send(ctx, env, release); err != nil {
-		return keep, err // the other would meet it, too
+	if err = s.send(ctx, env, release); err == nil { // else the other would meet it, too
+		err = s.send(ctx, env, mutable)
 	}
-	return keep, s.send(ctx, env, mutable)
+	if err != nil {
+		s.deps.Repositories.warn(fmt.Errorf("save Maven's repository: %w", err))
+	}
+	return keep, nil
 }
 
 // send saves one tree.

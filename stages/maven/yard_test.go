@@ -76,8 +76,14 @@ func (m *machine) step(t *testing.T, warn func(error)) *Step {
 	config.Dir, config.Tune, config.Args = m.yard.Dir, "off", append([]string{"-DskipTests"}, config.Args...)
 	return New(config, Deps{
 		Environ: m.Environ(), Home: m.Home, Cache: memory(), CI: m.ci,
-		Repositories: &Repositories{Trees: tree.New(c), Leases: pool, Shared: m.shared, Warn: warn},
+		Repositories: &Repositories{Trees: tree.New(c), Leases: pool, Shared: m.shared, Warn: first(warn)},
 	})
+}
+
+// first passes the first error on, as the road's warnings do.
+func first(warn func(error)) func(error) {
+	var once sync.Once
+	return func(err error) { once.Do(func() { warn(err) }) }
 }
 
 // built is what one build did.

@@ -50,14 +50,16 @@ func openMemory(opt Options, tell func(runner.Body)) (*memory, error) {
 	if m.remotes, err = openRemotes(opt); err != nil {
 		return nil, err
 	}
-	return m, m.use(store)
+	m.use(store)
+	return m, nil
 }
 
-// use makes a local store the one of this run.
-func (m *memory) use(store *dir.Store) error {
+// use makes a local store the one of this run. Without a folder for leased
+// repositories Maven uses the user's own.
+func (m *memory) use(store *dir.Store) {
 	pool, err := lease.Open(filepath.Join(store.Root(), leasesDir), lease.Options{MaxBytes: store.MaxBytes() / 2, Blobs: store, Warn: m.Warn})
 	if err != nil {
-		return err
+		m.Warn(fmt.Errorf("%w; Maven uses the user's own repository", err))
 	}
 	m.store, m.Blobs, m.Actions = store, store, store
 	m.local = cache.Cache{Blobs: store, Actions: store, Warn: m.Warn}
@@ -75,7 +77,6 @@ func (m *memory) use(store *dir.Store) error {
 		m.Actions = forgetful{m.Actions}
 	}
 	m.repositories = maven.Repositories{Trees: tree.New(trees), Leases: pool, Shared: m.remotes.own != nil, Warn: m.Warn}
-	return nil
 }
 
 // try writes to the cache for a try, and turns to a temporary one where that
@@ -85,6 +86,9 @@ func (m *memory) try(ctx context.Context) error {
 	if err == nil {
 		_, err = probe.Write([]byte{0})
 		probe.Abort()
+	}
+	if err == nil {
+		err = roomFor(m.store.Root())
 	}
 	if err == nil {
 		if err := touchScope(m.root, m.store.Root()); err != nil {
@@ -100,7 +104,8 @@ func (m *memory) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.use(store)
+	m.use(store)
+	return nil
 }
 
 // close sends what is still to be sent, keeps the cache within its size, and
@@ -125,6 +130,9 @@ func (m *memory) close(ctx context.Context) {
 // trim keeps blobs and leased repositories together within the cache's size:
 // repositories within half of it, blobs within what these leave.
 func (m *memory) trim(ctx context.Context) error {
+	if m.repositories.Leases == nil {
+		return m.store.Trim(ctx)
+	}
 	if err := m.repositories.Leases.Trim(ctx); err != nil {
 		return err
 	}

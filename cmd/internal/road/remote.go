@@ -69,27 +69,32 @@ var _ cache.Store = (*lazyStore)(nil)
 func (l *lazyStore) Stat(ctx context.Context, d cache.Digest) (cache.BlobInfo, error) {
 	s, err := l.open()
 	if err != nil {
-		return cache.BlobInfo{}, err
+		return cache.BlobInfo{}, remoteFault(err)
 	}
-	return s.Stat(ctx, d)
+	info, err := s.Stat(ctx, d)
+	return info, remoteFault(err)
 }
 
 // Open implements cache.BlobStore.
 func (l *lazyStore) Open(ctx context.Context, d cache.Digest, off, n int64) (io.ReadCloser, error) {
 	s, err := l.open()
 	if err != nil {
-		return nil, err
+		return nil, remoteFault(err)
 	}
-	return s.Open(ctx, d, off, n)
+	r, err := s.Open(ctx, d, off, n)
+	if err != nil {
+		return nil, remoteFault(err)
+	}
+	return remoteBody{r}, nil
 }
 
 // Put implements cache.BlobStore.
 func (l *lazyStore) Put(ctx context.Context, d cache.Digest, size int64, r io.Reader) error {
 	s, err := l.open()
 	if err != nil {
-		return err
+		return remoteFault(err)
 	}
-	return s.Put(ctx, d, size, r)
+	return remoteFault(s.Put(ctx, d, size, r))
 }
 
 // List implements cache.BlobStore.
@@ -101,36 +106,37 @@ func (l *lazyStore) List(ctx context.Context) iter.Seq2[cache.BlobInfo, error] {
 func (l *lazyStore) Delete(ctx context.Context, d cache.Digest) error {
 	s, err := l.open()
 	if err != nil {
-		return err
+		return remoteFault(err)
 	}
-	return s.Delete(ctx, d)
+	return remoteFault(s.Delete(ctx, d))
 }
 
 // GetAction implements cache.ActionStore.
 func (l *lazyStore) GetAction(ctx context.Context, k cache.Key) (cache.Action, error) {
 	s, err := l.open()
 	if err != nil {
-		return cache.Action{}, err
+		return cache.Action{}, remoteFault(err)
 	}
-	return s.GetAction(ctx, k)
+	a, err := s.GetAction(ctx, k)
+	return a, remoteFault(err)
 }
 
 // PutAction implements cache.ActionStore.
 func (l *lazyStore) PutAction(ctx context.Context, k cache.Key, a cache.Action) error {
 	s, err := l.open()
 	if err != nil {
-		return err
+		return remoteFault(err)
 	}
-	return s.PutAction(ctx, k, a)
+	return remoteFault(s.PutAction(ctx, k, a))
 }
 
 // DeleteAction implements cache.ActionStore.
 func (l *lazyStore) DeleteAction(ctx context.Context, k cache.Key) error {
 	s, err := l.open()
 	if err != nil {
-		return err
+		return remoteFault(err)
 	}
-	return s.DeleteAction(ctx, k)
+	return remoteFault(s.DeleteAction(ctx, k))
 }
 
 // ListActions implements cache.Store.
@@ -142,18 +148,20 @@ func (l *lazyStore) ListActions(ctx context.Context) iter.Seq2[cache.ActionInfo,
 func (l *lazyStore) GetPointer(ctx context.Context, name string) (cache.Pointer, error) {
 	s, err := l.open()
 	if err != nil {
-		return cache.Pointer{}, err
+		return cache.Pointer{}, remoteFault(err)
 	}
-	return s.GetPointer(ctx, name)
+	p, err := s.GetPointer(ctx, name)
+	return p, remoteFault(err)
 }
 
 // PutPointer implements cache.PointerStore.
 func (l *lazyStore) PutPointer(ctx context.Context, name string, value []byte, old string) (string, error) {
 	s, err := l.open()
 	if err != nil {
-		return "", err
+		return "", remoteFault(err)
 	}
-	return s.PutPointer(ctx, name, value, old)
+	version, err := s.PutPointer(ctx, name, value, old)
+	return version, remoteFault(err)
 }
 
 // ListPointers implements cache.PointerStore.
@@ -165,9 +173,9 @@ func (l *lazyStore) ListPointers(ctx context.Context, prefix string) iter.Seq2[c
 func (l *lazyStore) DeletePointer(ctx context.Context, name string) error {
 	s, err := l.open()
 	if err != nil {
-		return err
+		return remoteFault(err)
 	}
-	return s.DeletePointer(ctx, name)
+	return remoteFault(s.DeletePointer(ctx, name))
 }
 
 // listing opens the store when the listing begins.
