@@ -9,6 +9,7 @@ import (
 // How often, in looks, a follower asks for what the service does not show.
 const (
 	rareDeployment = 20
+	onceTroubled   = 5
 	rareTasks      = 9
 	// The stages of a deployment that shifts traffic show nowhere else.
 	everyStage = 2
@@ -42,18 +43,25 @@ func surprising(e Event) bool {
 	return false
 }
 
-// quiet reports whether the service shows no reason to look any closer.
-func (f *Follower) quiet() bool {
+// forward reports whether the service shows our deployment on its way, and
+// nothing else: no reason to ask the service deployment.
+func (f *Follower) forward() bool {
 	ours, listed := f.ours()
 	primary, _ := f.service.Primary()
-	return listed && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS" && ours.Failed == 0 && f.failures.total == 0
+	return listed && primary.ID == f.begun.ID && ours.RolloutState == "IN_PROGRESS"
+}
+
+// quiet reports whether no task has failed on that way.
+func (f *Follower) quiet() bool {
+	ours, _ := f.ours()
+	return f.forward() && ours.Failed == 0 && f.failures.total == 0
 }
 
 // ask chooses the next look: the service always, the rest when it may tell
 // something new, and now and then for what the service does not show.
 func (f *Follower) ask() Ask {
 	var a Ask
-	if !f.noReads && (f.deployed == nil || !f.quiet() || f.looks%f.rare() == 0) {
+	if !f.noReads && (f.deployed == nil || !f.forward() || f.looks%f.rare() == 0) {
 		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
 		if f.deployed != nil {
 			a.DeploymentARN = f.deployed.ARN
@@ -69,6 +77,9 @@ func (f *Follower) rare() int {
 	if shifts(f.service.Strategy) {
 		return everyStage
 	}
+	if !f.quiet() {
+		return onceTroubled
+	}
 	return rareDeployment
 }
 
@@ -82,7 +93,7 @@ func (f *Follower) askTasks() TaskQuery {
 	f.lastCount = count
 	more := count.pending+count.running > len(f.alive)
 	unseen := f.trouble || f.ending != nil || risen || count.failed > f.failures.total || f.launched
-	f.launched = false
+	f.launched, f.urgent = false, f.trouble || risen
 	routine := f.looks%rareTasks == 0 && !ours.whole()
 	if !changed && !unseen && !more && !routine {
 		return TaskQuery{}

@@ -101,6 +101,7 @@ type Follower struct {
 	lastCount taskCount
 	stirred   time.Time       // when something last happened that asks for a closer look
 	launched  bool            // the service's log says that tasks were started, once more
+	urgent    bool            // the tasks asked for next show a failure
 	launches  int             // how often it did
 	alive     map[string]bool // ARNs of our tasks that have not been seen to end
 }
@@ -161,7 +162,9 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 	switch {
 	case f.ending != nil:
 		next.After = min(next.After, time.Second)
-	case blind && !f.noReads && !f.quiet():
+	case f.urgent && o.Err == nil && o.Tasks == nil && o.TasksErr == nil && !f.noTasks:
+		next.After = min(next.After, hurry)
+	case blind && !f.noReads && !f.forward():
 		next.After = min(next.After, hurry) // the service has moved: ask its deployment why
 	}
 	next.After = max(0, min(next.After, f.Deadline().Sub(now)))

@@ -57,7 +57,7 @@ func TestStories(t *testing.T) {
 			want: Failed, cause: "137: killed, or out of memory", detail: "2 tasks of web:7 still there", by: 70},
 		{name: "first deployment, the way back fails too", moments: []moment{
 			at(0, breaker(true), oldGone), at(20, stopped(3, crash(143))), at(60, tripped, record("ROLLBACK_FAILED", "nothing to roll back to"))},
-			want: RollbackFailed, cause: "143: terminated", by: 65},
+			want: RollbackFailed, cause: "143: terminated", by: 75},
 		{name: "crash loop without breaker", moments: []moment{
 			at(20, counts(1, 0), stopped(2, crash(139))), at(80, stopped(2, crash(139))), at(160, counts(0, 2), stopped(2, crash(139)))},
 			want: Failed, cause: "139: segmentation fault (task 000000000000, × 6)", detail: "no circuit breaker", by: 170},
@@ -137,7 +137,7 @@ func TestStories(t *testing.T) {
 			at(0, breaker(true), failing("tasks", denied)), at(30, stopped(3, crash(1))), at(60, tripped, record("ROLLBACK_IN_PROGRESS", "health checks failed")), at(80, record("ROLLBACK_SUCCESSFUL", "health checks failed"))},
 			want: RolledBack, cause: "health checks failed", by: 85, told: "deploy.Trouble log instead of its tasks"},
 		{name: "the stopped task shows after the verdict", moments: []moment{at(30, record("ROLLBACK_SUCCESSFUL", "")), at(33, stopped(1, crash(1)))},
-			want: RolledBack, cause: "exited with code 1", by: 37},
+			want: RolledBack, cause: "exited with code 1", by: 45},
 		{name: "our record shows late", moments: []moment{
 			at(0, func(s *scene) { s.records = s.records[:1] }), at(30, func(s *scene) {
 				s.records = append(s.records, ServiceDeployment{ARN: "sd/2", Status: "IN_PROGRESS", TaskDefinition: newTask, Created: clock0})

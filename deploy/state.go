@@ -165,6 +165,7 @@ type Task struct {
 	PullStarted   time.Time
 	PullStopped   time.Time
 	Started       time.Time
+	Stopping      time.Time // its end was decided
 	Ended         time.Time // the containers have: what they leave is known
 	Stopped       time.Time // the task is cleared away, too
 	Containers    []Container
@@ -178,10 +179,18 @@ func (t Task) over() bool {
 	return t.LastStatus == "STOPPED" || t.LastStatus == "DEPROVISIONING" || !t.Stopped.IsZero() || !t.Ended.IsZero()
 }
 
-// end is when it did, by ECS's clock.
+// condemned reports whether ECS is ending the task for its health: the cause
+// is known, though the task drains for minutes.
+func (t Task) condemned() bool {
+	return t.DesiredStatus == "STOPPED" && t.StopCode == "ServiceSchedulerInitiated" && strings.Contains(t.StoppedReason, "health check")
+}
+
+// end is when its end began, by ECS's clock, as far as that is known.
 func (t Task) end() time.Time {
-	if !t.Ended.IsZero() {
-		return t.Ended
+	for _, at := range []time.Time{t.Stopping, t.Ended} {
+		if !at.IsZero() {
+			return at
+		}
 	}
 	return t.Stopped
 }

@@ -122,6 +122,7 @@ func taskOf(t types.Task) deploy.Task {
 		PullStarted:   aws.ToTime(t.PullStartedAt),
 		PullStopped:   aws.ToTime(t.PullStoppedAt),
 		Started:       aws.ToTime(t.StartedAt),
+		Stopping:      aws.ToTime(t.StoppingAt),
 		Ended:         aws.ToTime(t.ExecutionStoppedAt),
 		Stopped:       aws.ToTime(t.StoppedAt),
 	}

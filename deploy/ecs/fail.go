@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -19,15 +20,33 @@ import (
 // fail gives a failed call its fate, and the user's remedy where there is one.
 func (c *Client) fail(call string, err error) error {
 	fate := fateOf(err)
-	explained := awsconf.Explain(c.cfg, err)
+	explained := awsconf.Explain(c.cfg, plain(call, err))
 	switch {
 	case fate == deploy.Denied:
-		explained = fault.New(fault.Missing, "allow "+call+" to the AWS principal named above", "%w", err)
+		explained = fault.New(fault.Missing, "allow "+call+" to the AWS principal named above", "%w", plain(call, err))
 	case fault.ClassOf(explained) == fault.Missing:
 		fate = deploy.Refused // by credentials, which a repetition does not renew
 	}
 	return &deploy.CallError{Call: call, Fate: fate, Err: explained}
 }
+
+// plain says an error of the API in a person's words: the call, ECS's text and
+// its code, without the SDK's account of the transport.
+func plain(call string, err error) error {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok || api.ErrorMessage() == "" {
+		return err
+	}
+	return &plainError{text: fmt.Sprintf("%s: %s (%s)", call, strings.TrimSuffix(api.ErrorMessage(), "."), api.ErrorCode()), err: err}
+}
+
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
 
 // fateOf reads a fate off the SDK's error. The codes are ECS's common errors;
 // what has an HTTP status of the 500s, or none, may have been carried out.

@@ -7,24 +7,25 @@ import (
 )
 
 // Story is what becomes of a scripted task. The zero value is a task that
-// comes up at once, passes its checks and runs until it is stopped.
+// comes up at once, passes its checks and runs until it is stopped. The tags
+// are the keys of stories in YAML files.
 type Story struct {
-	Pull       time.Duration // how long the pull takes
-	PullError  string        // "CannotPullContainerError: …": the pull ends like this
-	Start      time.Duration // from the pull's end to the containers' start
-	StartError string        // "CannotStartContainerError: …" instead of a start
-	Ready      time.Duration // from the start until checks pass
-	NeverReady bool          // checks never pass
-	Unready    time.Duration // from the start until checks fail again; 0: never
-	Why        string        // reason of a failing target check
-	Prints     []string      // what the first essential container writes right after its start
-	Crash      bool          // the first essential container ends by itself …
-	After      time.Duration // … this long after the start
-	Code       int           // … with this exit code
-	Reason     string        // … and this reason, "OutOfMemoryError: …"
-	Shutdown   time.Duration // from SIGTERM to the end
-	IgnoreTERM bool          // ends by SIGKILL only
-	Address    string        // for Listening; empty: made up
+	Pull       time.Duration `yaml:"pull"`       // how long the pull takes
+	PullError  string        `yaml:"pullError"`  // "CannotPullContainerError: …": the pull ends like this
+	Start      time.Duration `yaml:"start"`      // from the pull's end to the containers' start
+	StartError string        `yaml:"startError"` // "CannotStartContainerError: …" instead of a start
+	Ready      time.Duration `yaml:"ready"`      // from the start until checks pass
+	NeverReady bool          `yaml:"neverReady"` // checks never pass
+	Unready    time.Duration `yaml:"unready"`    // from the start until checks fail again; 0: never
+	Why        string        `yaml:"why"`        // reason of a failing target check
+	Prints     []string      `yaml:"prints"`     // what the first essential container writes right after its start
+	Crash      bool          `yaml:"crash"`      // the first essential container ends by itself …
+	After      time.Duration `yaml:"after"`      // … this long after the start
+	Code       int           `yaml:"code"`       // … with this exit code
+	Reason     string        `yaml:"reason"`     // … and this reason, "OutOfMemoryError: …"
+	Shutdown   time.Duration `yaml:"shutdown"`   // from SIGTERM to the end
+	IgnoreTERM bool          `yaml:"ignoreTerm"` // ends by SIGKILL only
+	Address    string        `yaml:"address"`    // for Listening; empty: made up
 }
 
 // Script is a TaskRuntime in which nothing really runs. Its keys are images
