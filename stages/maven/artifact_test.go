@@ -12,7 +12,7 @@ import (
 )
 
 // jar writes a jar with a manifest; "" means none.
-func jar(t *testing.T, path, manifest string) string {
+func jar(t testing.TB, path, manifest string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)

@@ -86,9 +86,12 @@ func (b *unlisted) beside(dir, poms string) error {
 }
 
 func (b *unlisted) take(name string, d fs.DirEntry) error {
-	rel, err := filepath.Rel(b.job.dir, name)
-	if err != nil {
-		return err
+	rel, inside := strings.CutPrefix(name, b.job.dir+string(filepath.Separator)) // as filepath.Rel, for tens of thousands
+	if !inside {
+		var err error
+		if rel, err = filepath.Rel(b.job.dir, name); err != nil {
+			return err
+		}
 	}
 	rel = filepath.ToSlash(rel)
 	if b.known[rel] || !d.Type().IsRegular() {
@@ -113,6 +116,9 @@ func ownPath(text string) string {
 // linked are the contents behind the source's symbolic links that lead to what
 // it does not list. A link to such a folder is the error.
 func (j *job) linked(files, listed []File) ([]File, error) {
+	if !slices.ContainsFunc(files, func(f File) bool { return f.Mode == "120000" }) {
+		return nil, nil
+	}
 	known := map[string]bool{}
 	for _, f := range listed {
 		known[f.Path] = true

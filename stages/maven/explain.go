@@ -3,6 +3,7 @@ package maven
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ const keyFile = "maven-key.json"
 // lastKey is what named the last run's job. It holds digests and no values of
 // the environment.
 type lastKey struct {
+	Key   cache.Key         `json:"key"` // first: a run without changes reads no more than that
 	Parts cache.KeyParts    `json:"parts"`
 	Files map[string]string `json:"files"` // path → mode and digest
 }
@@ -31,10 +33,10 @@ func (s *Step) explain(env runner.Env, id identity) {
 	if s.deps.Explain {
 		env.Emit(runner.Note{Text: explanation(file, id)})
 	}
-	if id.reason != "" {
+	if id.reason != "" || keptKey(file) == id.key {
 		return
 	}
-	now := lastKey{Parts: id.parts, Files: map[string]string{}}
+	now := lastKey{Key: id.key, Parts: id.parts, Files: map[string]string{}}
 	for _, f := range id.files {
 		now.Files[f.Path] = f.Mode + " " + f.ID
 	}
@@ -45,6 +47,21 @@ func (s *Step) explain(env runner.Env, id identity) {
 	if err != nil {
 		env.Emit(runner.Warning{Text: fmt.Sprintf("keep the key for --explain: %v", err)})
 	}
+}
+
+// keptKey is the key at the head of a key file, or empty.
+func keptKey(file string) cache.Key {
+	in, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer in.Close()
+	head := make([]byte, len(`{"key":"`)+64)
+	if _, err := io.ReadFull(in, head); err != nil {
+		return ""
+	}
+	key, _ := strings.CutPrefix(string(head), `{"key":"`)
+	return cache.Key(key)
 }
 
 func explanation(file string, id identity) string {

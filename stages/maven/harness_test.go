@@ -54,7 +54,7 @@ func app(t *testing.T, name string) string {
 }
 
 // files writes a project: path and content in turns.
-func files(t *testing.T, pathsAndTexts ...string) string {
+func files(t testing.TB, pathsAndTexts ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for i := 0; i < len(pathsAndTexts); i += 2 {

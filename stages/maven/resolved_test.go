@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
@@ -74,7 +75,8 @@ func TestExplanation(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, keyFile)
 	id := func(jdk, source string) identity {
-		return identity{files: []File{{Path: "src/A.java", Mode: "100644", ID: source}}, parts: cache.NewKey("maven-job", "1").Add("source", source).Add("JDK", jdk)}
+		parts := cache.NewKey("maven-job", "1").Add("source", source).Add("JDK", jdk)
+		return identity{key: parts.Key(), files: []File{{Path: "src/A.java", Mode: "100644", ID: source}}, parts: parts}
 	}
 	if got := explanation(file, id("17.0.12 a", "1")); !strings.Contains(got, "no earlier run") {
 		t.Errorf("first: %q", got)
@@ -93,6 +95,31 @@ func TestExplanation(t *testing.T) {
 		if got := explanation(file, c.id); !strings.Contains(got, c.want) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// The key file of a large project is not written again at every run.
+func TestKeyIsKeptOnce(t *testing.T) {
+	s := New(Config{}, Deps{State: t.TempDir()})
+	file := filepath.Join(s.deps.State, keyFile)
+	id := identity{parts: cache.NewKey("maven-job", "1").Add("source", "1")}
+	id.key = id.parts.Key()
+	written := func() bool {
+		t.Helper()
+		before, _ := os.Stat(file)
+		if err := os.Chtimes(file, time.Time{}, time.Unix(1, 0)); before != nil && err != nil {
+			t.Fatal(err)
+		}
+		s.explain(quiet(), id)
+		after, err := os.Stat(file)
+		return err == nil && !after.ModTime().Equal(time.Unix(1, 0))
+	}
+	if !written() || written() {
+		t.Error("the key is not written once")
+	}
+	id.key = id.parts.Add("source", "2").Key()
+	if !written() || keptKey(file) != id.key {
+		t.Error("another key is not written")
 	}
 }
 

@@ -61,7 +61,7 @@ say '{"event":"end"}'
 exit $failed
 `
 
-func newWorkshop(t *testing.T, project ...string) *workshop {
+func newWorkshop(t testing.TB, project ...string) *workshop {
 	t.Helper()
 	w := &workshop{state: t.TempDir(), starts: filepath.Join(t.TempDir(), "starts"), in: In{Commit: "c", Branch: "main"}}
 	w.cache = storeIn(t, t.TempDir())
@@ -89,7 +89,7 @@ func (w *workshop) moveTo(home string) {
 }
 
 // put writes a file below the project, or an absolute one.
-func (w *workshop) put(t *testing.T, name, text string) {
+func (w *workshop) put(t testing.TB, name, text string) {
 	t.Helper()
 	path := name
 	if !filepath.IsAbs(path) {
@@ -103,7 +103,7 @@ func (w *workshop) put(t *testing.T, name, text string) {
 	}
 }
 
-func (w *workshop) remove(t *testing.T, name string) {
+func (w *workshop) remove(t testing.TB, name string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(w.dir, filepath.FromSlash(name))); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func (w *workshop) remove(t *testing.T, name string) {
 }
 
 // list are the project's files, as the source stage lists them.
-func list(t *testing.T, dir string) []File {
+func list(t testing.TB, dir string) []File {
 	t.Helper()
 	var all []File
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -162,7 +162,7 @@ func (w *workshop) step(c Config, environ ...string) *Step {
 }
 
 // run runs the job and tells whether Maven was started.
-func (w *workshop) run(t *testing.T, c Config, environ ...string) (r run, started bool) {
+func (w *workshop) run(t testing.TB, c Config, environ ...string) (r run, started bool) {
 	t.Helper()
 	before, _ := os.ReadFile(w.starts)
 	var mu sync.Mutex
@@ -186,17 +186,17 @@ func (w *workshop) run(t *testing.T, c Config, environ ...string) (r run, starte
 }
 
 // builds and skips run the job, which must or must not start Maven.
-func (w *workshop) builds(t *testing.T, what string, c Config, environ ...string) run {
+func (w *workshop) builds(t testing.TB, what string, c Config, environ ...string) run {
 	t.Helper()
 	return w.want(t, what, true, c, environ...)
 }
 
-func (w *workshop) skips(t *testing.T, what string, c Config, environ ...string) run {
+func (w *workshop) skips(t testing.TB, what string, c Config, environ ...string) run {
 	t.Helper()
 	return w.want(t, what, false, c, environ...)
 }
 
-func (w *workshop) want(t *testing.T, what string, starts bool, c Config, environ ...string) run {
+func (w *workshop) want(t testing.TB, what string, starts bool, c Config, environ ...string) run {
 	t.Helper()
 	r, started := w.run(t, c, environ...)
 	if r.err != nil {
@@ -208,7 +208,7 @@ func (w *workshop) want(t *testing.T, what string, starts bool, c Config, enviro
 	return r
 }
 
-func storeIn(t *testing.T, root string) *cache.Cache {
+func storeIn(t testing.TB, root string) *cache.Cache {
 	t.Helper()
 	store, err := dir.Open(root, dir.Options{})
 	if err != nil {
