@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -26,12 +27,13 @@ type health struct {
 	mu    sync.Mutex
 	lost  time.Duration
 	until time.Time // what is before is counted
-	away  error     // ErrAway with its cause, once it is reached
+	came  time.Time // when something last came
+	away  error     // ErrAway with its cause, once the budget is spent
 
 	readers int       // that wait for bytes
-	since   time.Time // the first of them began to wait
+	since   time.Time // up to where their waiting is counted
 	waited  time.Duration
-	came    int64 // bytes while waited grew
+	bytes   int64 // that came while waited grew
 }
 
 const (
@@ -40,10 +42,9 @@ const (
 	pause = 1500 * time.Millisecond
 	// answerIn is how long a read may wait for an answer for nothing.
 	answerIn = time.Second
-	// Downloads of less than slowest bytes a second, all together, over a
-	// time of slowFor are given up: Maven's own repository gives as much.
+	// slowest is the speed in bytes a second of all downloads together below
+	// which they are given up: Maven's own repository gives as much.
 	slowest = 1 << 20
-	slowFor = 6 * time.Second
 )
 
 // check returns ErrAway, wrapped with its cause, when the bucket is left alone.
@@ -67,6 +68,21 @@ func (h *health) failed(start, end time.Time, cause error) {
 	if h.lost >= h.budget {
 		h.leave(fmt.Errorf("%w; it has cost %v", cause, h.lost.Round(100*time.Millisecond)))
 	}
+}
+
+// answered counts the time that a read waited too long for its answer.
+func (h *health) answered(start, end time.Time, read bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	from := start.Add(answerIn)
+	if from.Before(h.came) {
+		from = h.came
+	}
+	if read && end.After(from) {
+		h.waited += end.Sub(from)
+		h.judge(fmt.Errorf("S3 answers after %v", end.Sub(start).Round(100*time.Millisecond)))
+	}
+	h.came = end
 }
 
 // giveUp leaves the bucket alone at once, for what every other request would
@@ -102,12 +118,23 @@ func (h *health) read(n int) error {
 	h.waited += now.Sub(h.since)
 	h.since = now
 	h.readers--
-	h.came += int64(n)
-	if h.waited >= slowFor {
-		if speed := float64(h.came) / h.waited.Seconds(); speed < slowest {
-			h.leave(fmt.Errorf("its downloads come at %.0f KiB/s", speed/1024))
-		}
-		h.waited, h.came = 0, 0
+	h.bytes += int64(n)
+	if n > 0 {
+		h.came = now
 	}
+	h.judge(errSlow)
 	return h.away
+}
+
+var errSlow = errors.New("its downloads come below 1 MiB/s")
+
+// judge gives up on a bucket that gives too little for the time waited.
+func (h *health) judge(cause error) {
+	if h.waited < h.budget {
+		return
+	}
+	if float64(h.bytes) < h.waited.Seconds()*slowest {
+		h.leave(cause)
+	}
+	h.waited, h.bytes = 0, 0
 }

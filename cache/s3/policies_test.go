@@ -73,6 +73,7 @@ func TestPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.RequestTimeout, c.Budget = time.Minute, 5*time.Minute
 		c.Scope, c.Credentials = scope, awscredentials.NewStaticCredentialsProvider(v.AccessKeyID, v.SecretAccessKey, v.SessionToken)
 		s, err := Open(t.Context(), c)
 		if err != nil {

@@ -73,6 +73,7 @@ func openAt(t *testing.T, address string, transport http.RoundTripper) *Store {
 		t.Fatal(err)
 	}
 	c.Scope, c.Transport = "trusted", transport
+	c.RequestTimeout, c.Budget = time.Minute, 5*time.Minute // the machine of the tests may be busy
 	c.Credentials = credentials.NewStaticCredentialsProvider(s3test.AccessKey, s3test.SecretKey, "")
 	s, err := Open(t.Context(), c)
 	if err != nil {

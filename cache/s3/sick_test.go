@@ -221,6 +221,10 @@ func TestABusyBucketIsKept(t *testing.T) {
 		"2 MiB/s": func(_ int64, req *http.Request) (*http.Response, error) {
 			return good(req, &drip{req.Context(), 32 << 10, 15 * time.Millisecond, size, io.EOF}, size), nil
 		},
+		"answers after 2.9 s, side by side": func(n int64, req *http.Request) (*http.Response, error) {
+			time.Sleep(2500*time.Millisecond + time.Duration(n%16)*200*time.Millisecond/8)
+			return good(req, &drip{req.Context(), size, 0, size, io.EOF}, size), nil
+		},
 		"refusals": func(_ int64, req *http.Request) (*http.Response, error) { return answer(req, 403, "AccessDenied"), nil },
 		"a bad second now and then": func(n int64, req *http.Request) (*http.Response, error) {
 			if n%20 == 0 {
