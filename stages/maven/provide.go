@@ -54,6 +54,7 @@ func (s *Step) provide(ctx context.Context, env runner.Env, j *job) (release fun
 	case err == nil:
 		j.launcher.Path = path
 		j.launcher.Environ = []string{"MAVEN_HOME=" + filepath.Dir(filepath.Dir(path))} // as mvnw exports it
+		s.maskProvided(j)
 		return release, nil
 	case ctx.Err() != nil || !j.launcher.Wrapper:
 		return nil, err
@@ -62,4 +63,12 @@ func (s *Step) provide(ctx context.Context, env runner.Env, j *job) (release fun
 	env.Emit(runner.Warning{Text: err.Error() + "; ./mvnw is left to bring it"})
 	j.launcher.Origin = "the project's ./mvnw"
 	return func() {}, nil
+}
+
+// maskProvided tells the secrets in the settings that a distribution brings: a
+// company's own may hold some. What is not read is Maven's to tell.
+func (s *Step) maskProvided(j *job) {
+	if settings, err := mvn.ReadSettings(j.host, j.launcher.Conf("settings.xml")); err == nil && s.deps.Secret != nil {
+		s.deps.Secret(settings.Secrets()...)
+	}
 }

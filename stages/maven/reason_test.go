@@ -106,6 +106,13 @@ func TestTheWayOutOfARefusedToken(t *testing.T) {
 	}
 }
 
+func TestTheWayOutOfPlainHTTP(t *testing.T) {
+	const message = "Could not transfer artifact com.corp.none:p:pom:1 from/to maven-default-http-blocker (http://0.0.0.0/): Blocked mirror for repositories: [legacy (http://legacy.example.test/maven, default, releases+snapshots)]"
+	if got := remedy(&job{}, message); !strings.Contains(got, "an https URL, or a mirror of its own") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestTheWayOutOfAnOldMaven(t *testing.T) {
 	const message = "Detected Maven Version: 3.8.7 is not in the allowed range [3.9.9,)."
 	for name, c := range map[string]struct {

@@ -35,6 +35,7 @@ func remedy(j *job, message string) string {
 	}
 	for _, r := range []struct{ sign, advice string }{
 		{remembered, "add -U to maven.args to have Maven look again"},
+		{"Blocked mirror for repositories", "give that repository an https URL, or a mirror of its own in settings.xml: Maven 3.8.1 and newer refuse plain http"},
 		{"Could not find artifact", "check the coordinates, and that settings.xml names the repository that has it"},
 		{"401 Unauthorized", "correct the credentials of that repository's <server> in settings.xml"},
 		{"status code: 401", "correct the credentials of that repository's <server> in settings.xml"},
