@@ -153,7 +153,7 @@ func (s *Step) dump(ctx context.Context, j *job, made *archived) ([]cache.Descri
 		return nil, err
 	}
 	made.Path = []mvn.Stamp{stamp}
-	dir, err := os.MkdirTemp("", "fastship-archive-")
+	dir, err := mvn.ClassesDir()
 	if err != nil {
 		return nil, err
 	}

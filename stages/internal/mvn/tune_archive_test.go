@@ -133,3 +133,26 @@ func TestRecordingWithoutALauncherIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestClassesDirClearsWhatAKilledRunLeft(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	old, err := ClassesDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(old, "archive"), "x", 0o400)
+	beside, err := ClassesDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(old, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ClassesDir(); err != nil {
+		t.Fatal(err)
+	}
+	if exists(old) || !exists(beside) {
+		t.Errorf("yesterday's is there: %v, today's: %v", exists(old), exists(beside))
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Recording is where Maven's JVM writes down which classes it loads. That
@@ -24,9 +25,24 @@ type Classes struct {
 	list      []byte   // as -XX:DumpLoadedClassList writes it
 }
 
+// classesPrefix is that of the temporary folders of recordings and archives.
+const classesPrefix = "fastship-classes-"
+
+// ClassesDir makes a temporary folder, and removes those that a killed run
+// left behind yesterday or earlier.
+func ClassesDir() (string, error) {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), classesPrefix+"*")) // the pattern is well-formed, or finds nothing
+	for _, dir := range left {
+		if info, err := os.Lstat(dir); err == nil && info.IsDir() && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(dir) // another user's stays
+		}
+	}
+	return os.MkdirTemp("", classesPrefix)
+}
+
 // NewRecording makes a temporary folder, which Close removes.
 func NewRecording() (*Recording, error) {
-	dir, err := os.MkdirTemp("", "fastship-classes-")
+	dir, err := ClassesDir()
 	if err != nil {
 		return nil, err
 	}
