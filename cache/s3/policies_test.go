@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 	"github.com/fastship/fastship/cache/s3/s3test"
 	"github.com/fastship/fastship/cache/tree"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
 )
 
 // policy is a document of docs/cache.md for the tests' bucket and a prefix.
@@ -159,6 +161,24 @@ func TestPolicies(t *testing.T) {
 			if err == nil {
 				t.Error("it was listed")
 			}
+		}
+	})
+	t.Run("the lifecycle is one", func(t *testing.T) {
+		rules := lifecycle.NewConfiguration()
+		if err := json.Unmarshal([]byte(policy(t, "lifecycle", prefix)), rules); err != nil {
+			t.Fatal(err)
+		}
+		if len(rules.Rules) != 2 || rules.Rules[1].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 {
+			t.Errorf("%+v", rules)
+		}
+		rules.Rules = rules.Rules[:1] // minio drops unfinished uploads by itself and refuses a rule for them
+		owner := s3test.Client(t, endpoint)
+		if err := owner.SetBucketLifecycle(t.Context(), s3test.Bucket, rules); err != nil {
+			t.Fatal(err)
+		}
+		got, err := owner.GetBucketLifecycle(t.Context(), s3test.Bucket)
+		if err != nil || got.Rules[0].RuleFilter.Prefix != prefix+"/v1/untrusted/" || got.Rules[0].Expiration.Days != 14 {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 	t.Run("nobody leaves the prefix", func(t *testing.T) {
