@@ -32,15 +32,15 @@ func privatePlaces(h mvn.Host) []string {
 // run, where nobody else can read them. What a killed run left of its own
 // is removed.
 func (j *job) placeSettings(env runner.Env) (remove func(), err error) {
+	places := privatePlaces(j.host)
+	for _, place := range places {
+		scratch.Sweep(place, privatePrefix)
+	}
 	if j.said.text == "" {
 		return func() {}, nil
 	}
 	if len(j.said.served) > 0 {
 		env.Emit(runner.Note{Text: j.servedText()})
-	}
-	places := privatePlaces(j.host)
-	for _, place := range places {
-		scratch.Sweep(place, privatePrefix)
 	}
 	var failed []error
 	for _, place := range places {

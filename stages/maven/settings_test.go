@@ -96,16 +96,18 @@ func TestSettingsInTheArgumentsAreRead(t *testing.T) {
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	place := t.TempDir()
 	left := filepath.Join(place, "fastship-settings-1", "settings.xml")
-	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(left, []byte(secretSettings), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, _ := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: "env:CI_SETTINGS"}, "CI_SETTINGS="+secretSettings, "XDG_RUNTIME_DIR="+place)
-	_ = runStep(t, t.Context(), s) // the script builds nothing
-	if found, err := os.ReadDir(place); err != nil || len(found) != 0 {
-		t.Errorf("left %v, %v", found, err)
+	for settings, variable := range map[string]string{"": "", "env:CI_SETTINGS": secretSettings} { // with settings of its own, or not
+		if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(left, []byte(secretSettings), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := talking(t, Config{Dir: files(t, "pom.xml", "<project/>"), Settings: settings}, "CI_SETTINGS="+variable, "XDG_RUNTIME_DIR="+place)
+		_ = runStep(t, t.Context(), s) // the script builds nothing
+		if found, err := os.ReadDir(place); err != nil || len(found) != 0 {
+			t.Errorf("settings %q: left %v, %v", settings, found, err)
+		}
 	}
 }
 
