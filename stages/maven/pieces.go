@@ -2,6 +2,7 @@ package maven
 
 import (
 	"archive/zip"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -116,7 +117,7 @@ func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
 		}
 		at := &piece{Len: r.len}
 		pieces = append(pieces, at)
-		section := section{path, r.off, r.len}
+		section := section{path: path, off: r.off, len: r.len}
 		switch {
 		case !r.library:
 			at.Off = p.restLen
@@ -146,6 +147,14 @@ func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
 		}
 	}
 	return pieces, nil
+}
+
+// addText keeps a text that is in no file.
+func (p *packer) addText(text []byte) []*piece {
+	at := &piece{Off: p.restLen, Len: int64(len(text))}
+	p.restSum.Write(text)
+	p.restOf, p.rest, p.restLen = append(p.restOf, at), append(p.rest, section{text: text}), p.restLen+at.Len
+	return []*piece{at}
 }
 
 func sum(h hash.Hash, file io.ReaderAt, r region) error {
@@ -186,10 +195,11 @@ func (p *packer) finish(ctx context.Context) ([]cache.Descriptor, error) {
 	return p.blobs, err
 }
 
-// section is a part of a file by its path.
+// section is a part of a file by its path, or a text.
 type section struct {
-	path     string
+	path     string // empty for a text
 	off, len int64
+	text     []byte
 }
 
 // sections read one after the other, one file open at a time.
@@ -218,6 +228,10 @@ func (s *sectionReader) Read(p []byte) (int, error) {
 		}
 		next := s.left[0]
 		s.left = s.left[1:]
+		if next.path == "" {
+			s.part = bytes.NewReader(next.text)
+			continue
+		}
 		if s.file == nil || s.file.Name() != next.path {
 			_ = s.Close() // it was read from alone
 			file, err := os.Open(next.path)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/redact"
 )
 
 // store puts the jars and this build's test reports into the cache.
@@ -27,11 +28,12 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 			paths = append(paths, attached.File)
 		}
 	}
+	isReport := map[string]bool{}
 	for dir, since := range a.report.TestReports() {
 		found, _ := filepath.Glob(filepath.Join(dir, "TEST-*.xml")) // the pattern is well-formed
 		for _, f := range found {
 			if info, err := os.Stat(f); err == nil && info.ModTime().After(since.Add(-2*time.Second)) {
-				paths = append(paths, f)
+				paths, isReport[f] = append(paths, f), true
 			}
 		}
 	}
@@ -40,6 +42,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 	slices.Sort(paths)
 	made := madeJob{Out: out}
 	packer := newPacker(s.deps.Cache.Blobs)
+	reports := newReports(slices.Concat(j.secrets(), redact.FromEnv(j.host.Environ)))
 	for _, p := range slices.Compact(paths) {
 		rel, err := filepath.Rel(j.dir, p)
 		if err != nil || !filepath.IsLocal(rel) {
@@ -52,18 +55,31 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 		if err != nil {
 			return made, nil, err
 		}
+		kept := keptFile{Path: filepath.ToSlash(rel), Mode: info.Mode().Perm()}
+		if isReport[p] {
+			text, err := reports.read(p)
+			if err != nil {
+				return made, nil, err
+			}
+			if text != nil {
+				kept.Size, kept.Digest, kept.Pieces = int64(len(text)), cache.Sum(text), packer.addText(text)
+				made.Files = append(made.Files, kept)
+			}
+			continue
+		}
 		d, err := j.book.Digest(p)
 		if err != nil {
 			return made, nil, err
 		}
-		pieces, err := packer.add(ctx, p)
+		kept.Size, kept.Digest = d.Size, d.Digest
+		kept.Pieces, err = packer.add(ctx, p)
 		if err != nil {
 			return made, nil, err
 		}
 		if !j.book.Is(p, d) || p == out.Jar.Name && d.Digest != out.Jar.Digest {
 			return made, nil, fmt.Errorf("%s changed after Maven ended", rel)
 		}
-		made.Files = append(made.Files, keptFile{Path: filepath.ToSlash(rel), Mode: info.Mode().Perm(), Size: d.Size, Digest: d.Digest, Pieces: pieces})
+		made.Files = append(made.Files, kept)
 	}
 	blobs, err := packer.finish(ctx)
 	if err != nil {

@@ -101,9 +101,14 @@ func (s *Step) readSettings(j *job) error {
 	j.said.user = user
 	s.serve(j)
 	if s.deps.Secret != nil {
-		s.deps.Secret(slices.Concat(user.Secrets(), j.args.Secrets(), mvn.WrapperSecrets(j.host, j.dir), mvn.WrapperSecrets(j.host, mvn.MultiModuleRoot(j.dir)))...)
+		s.deps.Secret(j.secrets()...)
 	}
 	return nil
+}
+
+// secrets are those of settings, arguments and wrapper.
+func (j *job) secrets() []string {
+	return slices.Concat(j.said.user.Secrets(), j.args.Secrets(), mvn.WrapperSecrets(j.host, j.dir), mvn.WrapperSecrets(j.host, mvn.MultiModuleRoot(j.dir)))
 }
 
 // weakerSettings are the files that Maven reads besides the user's, the

@@ -46,7 +46,7 @@ mkdir -p target/surefire-reports
 cat target/sum "$HOST/empty.jar" > target/a-1.jar
 cp target/sum target/a-1-sources.jar
 failed=0; [ -e src/FAIL ] && failed=1
-echo "<testsuite tests='3' errors='0' failures='$failed' skipped='1'><testcase classname='T' name='t'/></testsuite>" > target/surefire-reports/TEST-T.xml
+echo "<testsuite tests='3' errors='0' failures='$failed' skipped='1'>$REPORTED<testcase classname='T' name='t'/></testsuite>" > target/surefire-reports/TEST-T.xml
 say '{"event":"start","maven":"3.9.9","javaHome":"'$JAVA_HOME'","javaVersion":"17.0.1","javaMajor":17}'
 say '{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"'$PWD'","build":"'$PWD'/target","sources":["'$PWD'/src"],"testSources":[],"releases":[17],"toolchain":false}'
 say '{"event":"mojo","state":"MojoStarted","project":"g:a","plugin":"maven-surefire-plugin","goal":"test","time":0,"reports":"'$PWD'/target/surefire-reports"}'
@@ -666,5 +666,53 @@ func TestSkipPutsBackTheClassPath(t *testing.T) {
 	w.skips(t, "deleted target", Config{})
 	if text, err := os.ReadFile(filepath.Join(w.dir, "target", "lib", "x.jar")); err != nil || string(text) != "x\n" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// surefire writes system properties into its reports: no secret among them may
+// enter the store.
+func TestSkipKeepsNoSecretOfReports(t *testing.T) {
+	w := newWorkshop(t)
+	root := t.TempDir()
+	w.cache = storeIn(t, root)
+	c := Config{Args: []string{"-Ddb.password=pl4nted-argument", "-Dpin.password=t"}}
+	environ := []string{"API_TOKEN=pl4nted-token", "REPORTED=<properties><property name='db.password' value='pl4nted-argument'/></properties><system-out>pl4nted-token</system-out>"}
+	w.builds(t, "first", c, environ...)
+	report := filepath.Join(w.dir, "target", "surefire-reports", "TEST-T.xml")
+	if text, err := os.ReadFile(report); err != nil || !bytes.Contains(text, []byte("pl4nted-argument")) {
+		t.Fatalf("%s, %v", text, err)
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if bytes.Contains(text, []byte("pl4nted")) {
+			t.Errorf("a secret is in %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.remove(t, "target")
+	r := w.skips(t, "again", c, environ...)
+	text, err := os.ReadFile(report)
+	if want := "<testsuite tests='3' errors='0' failures='0' skipped='1'><system-out>***</system-out><testcase classname='T' name='t'/></testsuite>\n"; err != nil || string(text) != want || r.out.Tests.Run != 3 {
+		t.Errorf("put back %q, %v", text, err)
+	}
+}
+
+func TestReportsOfManyMegabytesAreLeftOut(t *testing.T) {
+	dir := files(t, "small.xml", "<testsuite/>", "large.xml", strings.Repeat("x", 1000))
+	r := newReports(nil)
+	r.left = 1000
+	for _, c := range []struct {
+		name string
+		kept bool
+	}{{"small.xml", true}, {"large.xml", false}} {
+		if text, err := r.read(filepath.Join(dir, c.name)); err != nil || (text != nil) != c.kept {
+			t.Errorf("%s: %d bytes, %v", c.name, len(text), err)
+		}
 	}
 }
