@@ -65,6 +65,9 @@ type Deps struct {
 	Logs func(task, container string) []string
 	// Ask asks a person a question that has a yes or no; nil where nobody is.
 	Ask func(ctx context.Context, question string) bool
+	// State is the folder (absolute) that remembers a rollout which has not
+	// ended, for the run after one that was killed. Empty: none does.
+	State string
 	// Explain gives the remedy for a cause, in one imperative sentence, or
 	// the empty string. Default Remedy.
 	Explain func(cause string, logs []string) string
@@ -165,14 +168,17 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	out := Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}
 	if plan.Action == deploy.Nothing {
+		s.told()
 		out.Outcome = string(deploy.Succeeded)
 		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
 	}
-	begun, err := s.apply(ctx, api, plan, emit)
+	begun, err := s.begin(ctx, api, plan, emit)
 	out.TaskDefinition, out.Deployment, out.Previous = begun.TaskDefinition, begun.ID, begun.Previous
 	if err != nil {
 		out.Outcome, out.Cause = string(deploy.Failed), err.Error()
-		if ctx.Err() != nil {
+		if ctx.Err() == nil {
+			s.told()
+		} else {
 			env.Emit(runner.Note{Text: "service " + plan.Before.Name + " may have been updated: if so, the rollout goes on in ECS without fastship"})
 		}
 		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
@@ -185,8 +191,24 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(begun.TaskDefinition) + " goes on in ECS without fastship"})
 		return runner.Result[Out]{Out: out}, err
 	}
+	s.told()
 	out.Outcome, out.Cause = string(result.Outcome), result.Cause
 	return runner.Result[Out]{Out: out}, s.verdict(ctx, env, api, result)
+}
+
+// begin carries the plan out, or finds what a run that was killed began of it.
+func (s *Step) begin(ctx context.Context, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
+	if begun, found := s.resume(ctx, api, plan); found {
+		emit(deploy.Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Found: true})
+		return begun, nil
+	}
+	intent := plan.Intend(time.Now())
+	s.keep(intent)
+	begun, err := s.apply(ctx, api, plan, emit)
+	if err == nil {
+		s.keep(intent.With(begun))
+	}
+	return begun, err
 }
 
 // patiently is prepare after the build, which a passing fault of ECS must not

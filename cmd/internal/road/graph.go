@@ -36,7 +36,7 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 		if opt.Spec.Deploy.Service != "" {
 			config := opt.Spec.Deploy
 			config.Repository = opt.Spec.Image.Repository
-			runner.Add(b, rollout.New(config, rollout.Deps{Ask: opt.Ask}), runner.Map(b, reference, rolloutIn))
+			runner.Add(b, rollout.New(config, rollout.Deps{Ask: opt.Ask, State: opt.stateDir()}), runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil
