@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fastship/fastship/cache"
@@ -161,10 +162,11 @@ func TestStopAfterEveryWrite(t *testing.T) {
 				y.Publish(t, extra, "new")
 				y.Need(t, append(y.Needs(t), extra)...)
 			}
-			left := k
+			var left atomic.Int64 // writes go on side by side
+			left.Store(int64(k))
 			y.store.sick(func(_ context.Context, op string) error {
 				if strings.HasPrefix(op, "put") {
-					if left--; left < 0 {
+					if left.Add(-1) < 0 {
 						return errors.New("the wire is cut")
 					}
 				}
@@ -176,7 +178,7 @@ func TestStopAfterEveryWrite(t *testing.T) {
 			if b.err != nil {
 				t.Fatal(b.err)
 			}
-			if left >= 0 {
+			if left.Load() >= 0 {
 				if k < 3 {
 					t.Errorf("a save of only %d writes", k)
 				}
