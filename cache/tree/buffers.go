@@ -15,7 +15,7 @@ type buffers struct {
 }
 
 // maxSpare bounds the bytes that are kept for reuse.
-const maxSpare = 24 << 20
+const maxSpare = 8 << 20
 
 // get returns a slice of n bytes, with any content.
 func (p *buffers) get(n int) []byte {

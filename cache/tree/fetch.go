@@ -27,6 +27,7 @@ type fetch struct {
 	dec     *zstd.Decoder
 	writers chan struct{}
 	buffers buffers
+	ahead   chan struct{}
 
 	mu    sync.Mutex
 	again []Entry
@@ -46,7 +47,7 @@ func (c *Cache) Fetch(ctx context.Context, t *Tree, want []Entry, sink Sink) (mi
 		return nil, err
 	}
 	defer dec.Close()
-	f := &fetch{c: c, sink: sink, sources: c.sources(t.own), dec: dec, writers: make(chan struct{}, c.cfg.Writers)}
+	f := &fetch{c: c, sink: sink, sources: c.sources(t.own), dec: dec, writers: make(chan struct{}, c.cfg.Writers), ahead: make(chan struct{}, ahead)}
 	if err := f.round(ctx, want, 0); err != nil {
 		return nil, err
 	}
@@ -95,6 +96,11 @@ func (f *fetch) round(ctx context.Context, want []Entry, n int) error {
 // span reads one request's entries. Its own faults put entries aside; an
 // error ends the whole fetch.
 func (f *fetch) span(ctx context.Context, s *span, n int) error {
+	if s.blob.kind == whole && s.end > rangesFrom {
+		r := f.ranges(ctx, s, n)
+		defer r.Close()
+		return f.stream(ctx, s.entries[0], r)
+	}
 	r, err := f.open(ctx, s, n)
 	if err != nil {
 		return f.aside(ctx, s.entries, err)

@@ -84,13 +84,13 @@ func (p *packer) add(ctx context.Context, e Entry, b []byte) error {
 	if u.tiny || bytes.IndexByte(b[:min(len(b), 1024)], 0) < 0 {
 		return p.addText(ctx, e, b)
 	}
-	if len(p.rawBuf)+len(b) > packSize {
+	if len(p.rawBuf)+len(b) > u.full {
 		if err := p.flushRaw(ctx); err != nil {
 			return err
 		}
 	}
 	if p.rawBuf == nil {
-		p.rawBuf = u.buffers.get(packSize)[:0]
+		p.rawBuf = u.buffers.get(u.full)[:0]
 	}
 	e.at.off = int64(len(p.rawBuf))
 	p.rawBuf, p.rawIn = append(p.rawBuf, b...), append(p.rawIn, e)
@@ -103,7 +103,7 @@ func (p *packer) addText(ctx context.Context, e Entry, b []byte) error {
 	if len(p.text) >= frameSize {
 		p.endFrame()
 	}
-	if len(p.packed) >= packSize {
+	if len(p.packed) > p.u.full-2*frameSize {
 		return p.flushText(ctx)
 	}
 	return nil
@@ -112,6 +112,9 @@ func (p *packer) addText(ctx context.Context, e Entry, b []byte) error {
 func (p *packer) endFrame() {
 	if len(p.text) == 0 {
 		return
+	}
+	if p.packed == nil {
+		p.packed = p.u.buffers.get(p.u.full)[:0]
 	}
 	off := len(p.packed)
 	p.packed = p.u.enc.EncodeAll(p.text, p.packed)

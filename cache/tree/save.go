@@ -150,7 +150,10 @@ func (s *save) plan(ctx context.Context, cur *Tree, added []Entry) (*Tree, error
 	if len(delta) == 0 && !refresh && cur != nil || len(delta) == 0 && len(have) == 0 {
 		return nil, nil
 	}
-	all, write := union(have, delta), delta
+	all, write := delta, delta
+	if len(have) > 0 {
+		all = union(have, delta)
+	}
 	if refresh || len(segments) >= compactAbove {
 		all = s.repack(ctx, have, s.compact(all))
 		write, segments = all, nil
@@ -187,7 +190,10 @@ func (s *save) shares() bool {
 // delta is what a tree lacks: new files, and those of From in use that
 // another pointer has or that aged out meanwhile.
 func (s *save) delta(have *Tree, added []Entry) []Entry {
-	var out []Entry
+	if s.ch.From == nil && have.Len() == 0 {
+		return added // of a big first save there is memory for one list
+	}
+	out := make([]Entry, 0, len(added))
 	if s.ch.From != nil {
 		for _, e := range s.ch.From.entries {
 			if _, ok := have.Get(e.Path); !ok && s.used[e.Path] && !s.ch.From.isLost(e.Digest) {
@@ -202,7 +208,7 @@ func (s *save) delta(have *Tree, added []Entry) []Entry {
 		}
 		s.used[e.Path] = true
 	}
-	return union(out)
+	return tidy(out)
 }
 
 // stale tells whether an entry in use has an older date than today.

@@ -58,7 +58,7 @@ func (l location) of() frame { return l.blob.frames[l.frame] }
 
 // encodeSegment writes sorted entries as a stored segment.
 func encodeSegment(entries []Entry) ([]byte, error) {
-	b := []byte(segmentMagic)
+	b := append(make([]byte, 0, 64<<10+64*len(entries)), segmentMagic...)
 	var blobs []*blob
 	index := map[cache.Digest]int{}
 	for _, e := range entries {

@@ -126,8 +126,10 @@ func (t *Tree) isLost(d cache.Digest) bool {
 
 // union lays lists of entries over each other: later ones win, and of the
 // same content the later date counts.
-func union(lists ...[]Entry) []Entry {
-	all := slices.Concat(lists...)
+func union(lists ...[]Entry) []Entry { return tidy(slices.Concat(lists...)) }
+
+// tidy sorts entries in their own place, the later ones over the earlier.
+func tidy(all []Entry) []Entry {
 	slices.SortStableFunc(all, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	out := all[:0]
 	for _, e := range all {

@@ -139,6 +139,30 @@ func TestSaveAndFetch(t *testing.T) {
 	wantFiles(t, c, find(t, c, "main"), want)
 }
 
+// TestLargeBlobsComeInRanges fetches more large blobs at once than there are
+// slots for their ranges, and one that is cut.
+func TestLargeBlobsComeInRanges(t *testing.T) {
+	m := newMemory()
+	c := New(Config{Own: m})
+	want := map[string][]byte{"small": []byte("small")}
+	for i := range 5 {
+		want[fmt.Sprintf("large%d", i)] = noise(uint64(i), rangesFrom+i*(rangeSize/2)+1)
+	}
+	tr := keep(t, c, Change{Pointer: "main", Add: files(want)}).Tree
+	wantFiles(t, c, tr, want)
+	cut, _ := tr.Get("large3")
+	m.blobs[cut.Digest] = m.blobs[cut.Digest][:rangeSize+5]
+	got, missing := fetchAll(t, c, tr)
+	if len(missing) != 1 || missing[0].Path != "large3" || len(got) != len(want)-1 {
+		t.Errorf("%d files, missing %v", len(got), missing)
+	}
+	stop := errors.New("the disk is full")
+	_, err := c.Fetch(t.Context(), tr, slices.Collect(tr.All()), func(context.Context, Entry, io.Reader) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Errorf("a sink's error: %v", err)
+	}
+}
+
 func TestManySegmentsAreCompacted(t *testing.T) {
 	c := New(Config{Own: newMemory()})
 	want := map[string][]byte{}

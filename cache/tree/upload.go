@@ -24,8 +24,9 @@ const (
 	smallSave = 16 << 20  // bytes of small files up to which one packer makes the fewest packs
 	tinySave  = frameSize // bytes of small files up to which they share one pack, of whatever kind
 	maxPacker = 4         // packers, and with their buffers the memory
-	underWay  = 24 << 20  // bytes that are being sent
-	inMemory  = 8 << 20   // smaller files are read once, hashed and sent from memory
+	underWay  = 16 << 20  // bytes that are being sent
+	manyFiles = 30_000
+	inMemory  = 8 << 20 // smaller files are read once, hashed and sent from memory
 )
 
 // upload stores files whose content is not known yet.
@@ -36,7 +37,9 @@ type upload struct {
 	tiny    bool
 	enc     *zstd.Encoder
 	sends   *errgroup.Group
-	budget  *semaphore.Weighted // bytes under way
+	full    int                 // bytes of a pack
+	way     int64               // bytes that may be under way
+	budget  *semaphore.Weighted // of them
 	buffers buffers
 
 	mu    sync.Mutex
@@ -54,8 +57,12 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 		}
 	}
 	packers := 1
+	u.full, u.way = packSize, underWay
 	if small > smallSave {
 		packers = min(maxPacker, runtime.GOMAXPROCS(0))
+	}
+	if len(files) > manyFiles { // whose entries take the memory that buffers have otherwise
+		packers, u.full, u.way = 1, packSize/2, underWay/2
 	}
 	u.tiny = small <= tinySave
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(packers), zstd.WithWindowSize(frameSize), zstd.WithLowerEncoderMem(true))
@@ -63,10 +70,16 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 		return nil, err
 	}
 	defer enc.Close()
-	u.enc, u.budget = enc, semaphore.NewWeighted(underWay)
+	u.enc, u.budget = enc, semaphore.NewWeighted(u.way)
 	// Large files first: they take longest, and packs fill the gaps.
-	order := slices.Clone(files)
-	slices.SortStableFunc(order, func(a, b File) int { return int(max(b.Size, ownBlob-1) - max(a.Size, ownBlob-1)) })
+	order := make([]int32, len(files))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int {
+		return int(max(files[b].Size, ownBlob-1) - max(files[a].Size, ownBlob-1))
+	})
+	u.done = make([]Entry, 0, len(files))
 	var next atomic.Int64
 	// One context for both: a group's own ends with its Wait, and what is
 	// being sent must outlive the packers.
@@ -77,7 +90,7 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 		g.Go(func() error {
 			p := &packer{u: u}
 			for i := int(next.Add(1)) - 1; i < len(order); i = int(next.Add(1)) - 1 {
-				if err := p.file(ctx, order[i], today); err != nil {
+				if err := p.file(ctx, files[order[i]], today); err != nil {
 					return err
 				}
 			}
@@ -91,7 +104,7 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 	if packed != nil {
 		return nil, packed
 	}
-	return union(u.done), nil
+	return tidy(u.done), nil
 }
 
 func (u *upload) warn(path string, err error) {
@@ -124,7 +137,7 @@ func (u *upload) stored(entries ...Entry) {
 // send runs f beside the packers once n bytes more may be under way. f calls
 // release when its bytes are no longer needed.
 func (u *upload) send(ctx context.Context, n int64, f func() error) error {
-	n = min(n, underWay)
+	n = min(n, u.way)
 	if err := u.budget.Acquire(ctx, n); err != nil {
 		return err
 	}
