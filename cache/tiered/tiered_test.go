@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -376,5 +377,37 @@ func TestAnActionNeverPrecedesItsBlobs(t *testing.T) {
 			t.Errorf("k=%d: the action is there: %v", k, err)
 		}
 		h.wantWarnings(t, "send key")
+	}
+}
+
+// TestTheQueueIsBounded has more results than may wait.
+func TestTheQueueIsBounded(t *testing.T) {
+	far := &counting{Store: openDir(t, t.TempDir())}
+	far.fault = func(ctx context.Context, _ bool) error { <-ctx.Done(); return ctx.Err() }
+	var mu sync.Mutex
+	var said []string
+	s := New(Config{Local: openDir(t, t.TempDir()), Own: far, Timeout: time.Minute, Warn: func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, err.Error())
+	}})
+	for i := range maxSending + 20 {
+		if err := s.PutAction(t.Context(), cache.Key(fmt.Sprintf("k%d", i)), cache.Action{Outputs: []byte(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	waiting := len(s.sending)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("flush: %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []string{fmt.Sprintf("more than %d results wait to be sent to the remote cache: the others are not", maxSending), fmt.Sprintf("%d results were not sent to the remote cache in time", maxSending)}
+	if waiting != maxSending || strings.Join(said, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%d wait; said %q", waiting, said)
 	}
 }
