@@ -66,20 +66,31 @@ func (n needs) second(id identity, j *job, in In) cache.Key {
 	return parts.Key()
 }
 
-// recall puts back what an equal job made before.
-func (s *Step) recall(ctx context.Context, env runner.Env, j *job, id identity, in In) (Out, bool) {
+// find looks up what an equal job made before. It only reads; changed names
+// the artifact on this host that speaks against it.
+func (s *Step) find(ctx context.Context, j *job, id identity, in In) (made madeJob, blobs []cache.Descriptor, changed string, ok bool) {
 	if id.reason != "" {
-		return Out{}, false
+		return made, nil, "", false
 	}
 	need, _, ok := cache.Lookup[needs](ctx, s.deps.Cache, id.key)
 	if !ok {
-		return Out{}, false
+		return made, nil, "", false
 	}
 	if changed := j.changedLocally(need); changed != "" {
-		env.Emit(runner.Note{Text: "Maven runs: " + changed + " in its repository is another one now"})
-		return Out{}, false
+		return made, nil, changed, false
 	}
-	made, blobs, ok := cache.Lookup[madeJob](ctx, s.deps.Cache, need.second(id, j, in))
+	made, blobs, ok = cache.Lookup[madeJob](ctx, s.deps.Cache, need.second(id, j, in))
+	made.Out.Jar.Name = filepath.Join(j.dir, made.Out.Jar.Name)
+	made.Out.JavaHome = j.choice.JDK.Home
+	return made, blobs, "", ok
+}
+
+// recall puts back what an equal job made before.
+func (s *Step) recall(ctx context.Context, env runner.Env, j *job, id identity, in In) (Out, bool) {
+	made, blobs, changed, ok := s.find(ctx, j, id, in)
+	if changed != "" {
+		env.Emit(runner.Note{Text: "Maven runs: " + changed + " in its repository is another one now"})
+	}
 	if !ok {
 		return Out{}, false
 	}
@@ -89,12 +100,27 @@ func (s *Step) recall(ctx context.Context, env runner.Env, j *job, id identity, 
 		}
 		return Out{}, false
 	}
-	out := made.Out
-	out.Jar.Name = filepath.Join(j.dir, out.Jar.Name)
-	out.JavaHome = j.choice.JDK.Home
-	env.Emit(out.Tests)
-	results{tests: out.Tests}.comment(env, j, &attempt{})
-	return out, true
+	env.Emit(made.Out.Tests)
+	results{tests: made.Out.Tests}.comment(env, j, &attempt{})
+	return made.Out, true
+}
+
+// skipPlan tells whether Run would skip Maven. It only reads. The jar is told
+// where it lies in target already.
+func (s *Step) skipPlan(ctx context.Context, j *job, in In) (lines []string, out Out, skipped bool) {
+	id := s.identify(ctx, j, in)
+	if s.deps.Explain && s.deps.State != "" {
+		lines = append(lines, explanation(filepath.Join(s.deps.State, keyFile), id))
+	}
+	made, _, _, ok := s.find(ctx, j, id, in)
+	if !ok {
+		return lines, Out{}, false
+	}
+	out = made.Out
+	if !j.book.Is(out.Jar.Name, out.Jar) {
+		out.Jar = runner.Descriptor{}
+	}
+	return append(lines, fmt.Sprintf("skip Maven: nothing that it reads has changed; put back %d files", len(made.Files))), out, true
 }
 
 // keep remembers what the job made, or says why it cannot.

@@ -716,3 +716,36 @@ func TestReportsOfManyMegabytesAreLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// A dry run says that Maven would be skipped, and writes nothing.
+func TestPlanTellsOfTheSkip(t *testing.T) {
+	w := newWorkshop(t)
+	plan := func(c Config) runner.Plan[Out] {
+		t.Helper()
+		in := w.in
+		in.Dir, in.Files = w.dir, list(t, w.dir)
+		p, err := w.step(c).Plan(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := plan(Config{}); p.Lines[0] != "there is no earlier run to compare with" || !strings.HasPrefix(p.Lines[1], "run mvn") {
+		t.Errorf("%q", p.Lines)
+	}
+	first := w.builds(t, "first", Config{})
+	p := plan(Config{})
+	if want := []string{"nothing that Maven reads differs from the last run", "skip Maven: nothing that it reads has changed; put back 3 files"}; !slices.Equal(p.Lines, want) || p.Out.Jar != first.out.Jar {
+		t.Errorf("%q, %+v", p.Lines, p.Out)
+	}
+	if p := plan(Config{Goals: []string{"verify"}}); !strings.HasPrefix(p.Lines[1], "run mvn") {
+		t.Errorf("%q", p.Lines)
+	}
+	w.remove(t, "target")
+	if p := plan(Config{}); len(p.Lines) != 2 || p.Out.Jar.Name != "" {
+		t.Errorf("%q, %+v", p.Lines, p.Out)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "target")); err == nil {
+		t.Error("a plan put files back")
+	}
+}

@@ -68,17 +68,21 @@ func (s *Step) Check(ctx context.Context) error {
 	return err
 }
 
-// Plan tells the command line that Run would start.
+// Plan tells the command line that Run would start, or that it would not.
 func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	j, err := s.prepare(ctx, cmp.Or(in.Dir, s.config.Dir))
 	if err != nil {
 		return runner.Plan[Out]{}, err
 	}
-	lines := []string{
-		"run " + j.commandLine() + " in " + j.dir,
-		"with " + j.launcherText(),
-		"on " + j.jdkText(),
+	lines, kept, skipped := s.skipPlan(ctx, j, in)
+	if skipped {
+		return runner.Plan[Out]{Lines: lines, Out: kept}, nil
 	}
+	lines = append(lines,
+		"run "+j.commandLine()+" in "+j.dir,
+		"with "+j.launcherText(),
+		"on "+j.jdkText(),
+	)
 	lines = append(lines, s.repositoryPlan(ctx, j, in)...)
 	if j.launcher.Note != "" {
 		lines = append(lines, j.launcher.Note)
