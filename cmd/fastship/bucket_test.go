@@ -147,8 +147,8 @@ func (p played) warnings() []string {
 	return all
 }
 
-// start runs the Maven job, which must succeed.
-func (h *playing) start(t *testing.T, args ...string) played {
+// run runs the Maven job, which must succeed.
+func (h *playing) run(t *testing.T, args ...string) played {
 	before := len(h.Downloads(t))
 	start := time.Now()
 	var out bytes.Buffer
@@ -159,6 +159,12 @@ func (h *playing) start(t *testing.T, args ...string) played {
 	if err != nil {
 		t.Errorf("fastship: %v\n%s", err, p.said)
 	}
+	return p
+}
+
+// start is run of a job that must be given right bytes.
+func (h *playing) start(t *testing.T, args ...string) played {
+	p := h.run(t, args...)
 	if wrong := h.Wrong(t); len(wrong) > 0 {
 		t.Errorf("Maven was given wrong bytes in %q\n%s", wrong, p.said)
 	}

@@ -39,7 +39,8 @@ echo "$m2" >> "$HOST/repositories"
 say '{"event":"start","maven":"3.9.9","javaHome":"'$JAVA_HOME'","javaVersion":"17.0.1","javaMajor":17}'
 say '{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"'$PWD'","build":"'$PWD'/target","sources":[],"testSources":[],"releases":[17],"toolchain":false}'
 while read -r path; do
-  folder=$m2/${path%/*} file=${path##*/}
+  at=${path%/*} file=${path##*/}
+  folder=$m2/$at artifact=${at%/*}
   if ! [ -e "$m2/$path" ] || ! grep -qs "^$file>central=" "$folder/_remote.repositories"; then
     echo "$path" >> "$HOST/downloads"
     mkdir -p "$folder"
@@ -47,7 +48,7 @@ while read -r path; do
     echo "$file>central=" >> "$folder/_remote.repositories"
   fi
   cmp -s "$m2/$path" "$CENTRAL/$path" || echo "$path" >> "$HOST/wrong"
-  say '{"event":"resolved","id":"'$file'","file":"'$m2/$path'"}'
+  say '{"event":"resolved","id":"org.x:'${artifact##*/}':jar:'${at##*/}'","file":"'$m2/$path'"}'
 done < needs
 failed=0
 [ -e act ] && . ./act
@@ -58,7 +59,7 @@ say '{"event":"end"}'
 exit $failed
 `
 
-// Artifact is the path of a jar in a Maven repository.
+// Artifact is the path of a jar of the group org.x in a Maven repository.
 func Artifact(name, version string) string {
 	return path.Join("org/x", name, version, name+"-"+version+".jar")
 }
