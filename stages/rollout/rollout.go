@@ -29,6 +29,8 @@ type Config struct {
 	// Repository is image.repository: it tells our container from sidecars
 	// before there is an image.
 	Repository string `yaml:"-"`
+	// Image is what is known of the image before it is built.
+	Image deploy.ImageFacts `yaml:"-"`
 }
 
 // In is the image to run.
@@ -127,8 +129,15 @@ func (s *Step) Check(ctx context.Context) error {
 	if err := deploy.CheckPolicy(s.cfg.Rollback); err != nil {
 		return err
 	}
-	_, _, err := s.prepare(ctx, "")
-	return err
+	_, plan, err := s.prepare(ctx, "")
+	if err != nil {
+		return err
+	}
+	bad, _ := plan.Current.Fits(plan.Container, s.cfg.Image)
+	if len(bad) > 1 {
+		return runner.Findings(bad)
+	}
+	return errors.Join(bad...)
 }
 
 // Plan implements runner.Step.
@@ -137,7 +146,12 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	if err != nil {
 		return runner.Plan[Out]{}, err
 	}
-	return runner.Plan[Out]{Lines: plan.Lines(), Out: Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}}, nil
+	lines := plan.Lines()
+	_, doubts := plan.Current.Fits(plan.Container, s.cfg.Image)
+	for _, d := range doubts {
+		lines = append(lines, "warning: "+d)
+	}
+	return runner.Plan[Out]{Lines: lines, Out: Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}}, nil
 }
 
 // prepare only reads. What it cannot read is missing or refused.
@@ -165,6 +179,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	api, plan, err := s.patiently(ctx, in.Image, emit)
 	if err != nil {
 		return runner.Result[Out]{}, inRollout(ctx, err)
+	}
+	_, doubts := plan.Current.Fits(plan.Container, s.cfg.Image)
+	for _, d := range doubts {
+		env.Emit(runner.Warning{Text: d})
 	}
 	out := Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}
 	if plan.Action == deploy.Nothing {

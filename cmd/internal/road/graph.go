@@ -3,9 +3,11 @@ package road
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image"
@@ -36,6 +38,9 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 		if opt.Spec.Deploy.Service != "" {
 			config := opt.Spec.Deploy
 			config.Repository = opt.Spec.Image.Repository
+			if base := opt.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
+				config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
+			}
 			runner.Add(b, rollout.New(config, rollout.Deps{Ask: opt.Ask, State: opt.stateDir()}), runner.Map(b, reference, rolloutIn))
 		}
 	}
