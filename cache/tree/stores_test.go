@@ -97,7 +97,7 @@ func TestRealStores(t *testing.T) {
 	})
 }
 
-func TestRealWritersLoseNothing(t *testing.T) {
+func TestSixteenWritersOnRealStores(t *testing.T) {
 	onRealStores(t, func(t *testing.T, open realStore) {
 		want := map[string][]byte{}
 		var wg sync.WaitGroup
@@ -143,8 +143,8 @@ func (s *stopping) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// TestABucketAfterEveryWrite ends a save after its k-th request that writes.
-func TestABucketAfterEveryWrite(t *testing.T) {
+// TestStopAfterEveryWriteToABucket ends a save after its k-th request that writes.
+func TestStopAfterEveryWriteToABucket(t *testing.T) {
 	endpoint := s3test.Start(t, s3test.Fake)
 	old := sample(4)
 	added := map[string][]byte{"n/big": noise(7, 900<<10), "n/small": noise(8, 900), "n/text": []byte("text")}
