@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -105,55 +106,49 @@ func TestEndpointVariables(t *testing.T) {
 	check("s3://bkt?path-style=true&endpoint="+url.QueryEscape(named.URL), namedSaw)
 }
 
-// TestCredentialsAreRenewed takes them from the endpoint that ECS tasks have,
-// and lets them end while the store is in use.
+// TestCredentialsAreRenewed takes them from the endpoint that ECS tasks have.
+// The first hold for half of the time before which they are to be renewed.
 func TestCredentialsAreRenewed(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0
-	lasting := awsconf.RenewBefore + time.Hour
 	ecs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		asked++
 		if r.Header.Get("Authorization") != "token" {
 			w.WriteHeader(401)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": "AKID" + string(rune('0'+asked)), "SecretAccessKey": "s", "Token": "session",
+		asked++
+		lasting := time.Hour
+		if asked == 1 {
+			lasting = awsconf.RenewBefore / 2
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": fmt.Sprintf("AKID%d", asked), "SecretAccessKey": "s", "Token": "session",
 			"Expiration": time.Now().Add(lasting).UTC().Format(time.RFC3339)})
 	}))
 	defer ecs.Close()
 	server, saw := empty(t, false)
 	environment(t, "AWS_REGION=eu-west-1", "AWS_CONTAINER_CREDENTIALS_FULL_URI="+ecs.URL+"/c", "AWS_CONTAINER_AUTHORIZATION_TOKEN=token")
-	lasting = awsconf.RenewBefore + 2*time.Second // the expiry has whole seconds
 	s := openURL(t, "s3://bkt?path-style=true&endpoint="+url.QueryEscape(server.URL))
 	if asked != 0 {
 		t.Error("Open asked for credentials")
 	}
-	base, err := s.In("untrusted/x")
+	other, err := s.In("untrusted/x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func() {
-		for _, s := range []*Store{s, base, s} {
-			if _, err := s.GetPointer(t.Context(), "a"); !errors.Is(err, cache.ErrNotFound) {
-				t.Fatal(err)
-			}
+	for _, s := range []*Store{s, other, s, other} {
+		if _, err := s.GetPointer(t.Context(), "a"); !errors.Is(err, cache.ErrNotFound) {
+			t.Fatal(err)
 		}
 	}
-	ask()
-	if asked != 1 {
-		t.Fatalf("asked %d times for credentials that hold", asked)
+	for i, r := range saw() {
+		if want := fmt.Sprintf("AKID%d/", min(i+1, 2)); !strings.Contains(r.Header.Get("Authorization"), want) || r.Header.Get("X-Amz-Security-Token") != "session" {
+			t.Errorf("request %d is signed by %s, want %s", i, r.Header.Get("Authorization"), want)
+		}
 	}
-	mu.Lock()
-	lasting = time.Hour
-	mu.Unlock()
-	time.Sleep(2100 * time.Millisecond)
-	ask()
-	requests := saw()
-	first, last := requests[0].Header, requests[len(requests)-1].Header
-	if asked != 2 || !strings.Contains(first.Get("Authorization"), "AKID1/") || !strings.Contains(last.Get("Authorization"), "AKID2/") || last.Get("X-Amz-Security-Token") != "session" {
-		t.Errorf("asked %d times; %v then %v", asked, first, last)
+	if asked != 2 || len(saw()) != 4 {
+		t.Errorf("asked %d times for %d requests", asked, len(saw()))
 	}
 }
 
