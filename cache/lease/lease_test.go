@@ -662,7 +662,7 @@ func TestKnownIsWhatTheLabelsLastRepositoryHolds(t *testing.T) {
 	if _, err := l.apply(t.Context(), c.entries(), c.fetch); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Label("orders"); err != nil {
+	if err := l.Label("orders", c.entries()[1].Path, "gone"); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(t.Context()); err != nil {
@@ -674,6 +674,12 @@ func TestKnownIsWhatTheLabelsLastRepositoryHolds(t *testing.T) {
 	want := p.Known("orders")
 	if want == nil || want.Len() != len(c) {
 		t.Fatalf("known %v, want %d files", want, len(c))
+	}
+	if got := p.Unsaved("orders"); len(got) != 1 || got[0] != c.entries()[1] {
+		t.Errorf("unsaved %+v, want the second file that is there", got)
+	}
+	if got := p.Unsaved("other"); len(got) > 0 {
+		t.Errorf("unsaved of another label: %+v", got)
 	}
 	nothing := func(_ context.Context, want []tree.Entry, _ tree.Sink) ([]tree.Entry, error) { return want, nil }
 	again, err := p.Take(t.Context(), want)

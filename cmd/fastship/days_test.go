@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,4 +175,39 @@ func TestNoRoomForTheCache(t *testing.T) {
 			b.newPlaying(t, p.Copy(t)).build(t).wants(t, other)
 		})
 	}
+}
+
+// TestADryRunOfASharedCacheWritesNothing has a bucket that knows the project,
+// and refuses every write, and a host whose file system may only be read.
+func TestADryRunOfASharedCacheWritesNothing(t *testing.T) {
+	integration(t)
+	if os.Geteuid() != 0 {
+		t.Skip("a read-only mount namespace needs root")
+	}
+	need(t, "unshare")
+	b, p := newBucket(t), newProject(t, 3)
+	plan := func(want string) {
+		t.Helper()
+		h := b.newPlaying(t, p)
+		h.inside = "mount -o remount,bind,ro / && ! touch " + h.Dir + "/probe 2>/dev/null"
+		var writes atomic.Int32
+		b.sick(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				return false
+			}
+			writes.Add(1)
+			return refuse(403, "AccessDenied")(w, r)
+		}, nil)
+		out, err := h.command(t, t.Context(), "--force", "--dry-run").CombinedOutput()
+		b.heal()
+		if err != nil || !strings.Contains(string(out), "in a repository of its own: the cache is shared with other hosts") || !strings.Contains(string(out), want) {
+			t.Errorf("%v; want %q in\n%s", err, want, out)
+		}
+		if n := writes.Load(); n > 0 {
+			t.Errorf("%d writes to the bucket", n)
+		}
+	}
+	plan("restore nothing: no build has saved one yet")
+	b.newPlaying(t, p).build(t)
+	plan("restore 8 files, 0.7 MB, of an unnamed branch")
 }

@@ -17,25 +17,38 @@ import (
 func (s *Step) fetch(env runner.Env, found trees) lease.Fetch {
 	return func(ctx context.Context, want []tree.Entry, sink tree.Sink) ([]tree.Entry, error) {
 		p := &progress{env: env}
-		var release, mutable []tree.Entry
+		var release, mutable, missing []tree.Entry
 		for _, e := range want {
-			p.total += e.Size
-			if kept, ok := found.releases.Get(e.Path); ok && kept.Digest == e.Digest {
+			switch {
+			case has(found.releases, e):
 				release = append(release, e)
-			} else {
+			case has(found.snapshots, e):
 				mutable = append(mutable, e)
+			default: // it was this host's alone
+				missing = append(missing, e)
+				continue
 			}
+			p.total += e.Size
 		}
 		defer p.tell()()
 		counting := func(ctx context.Context, e tree.Entry, r io.Reader) error { return sink(ctx, e, &metered{r, p}) }
-		missing, err := s.deps.Repositories.Trees.Fetch(ctx, found.releases, release, counting)
+		more, err := s.deps.Repositories.Trees.Fetch(ctx, found.releases, release, counting)
+		missing = append(missing, more...)
 		if err == nil && len(mutable) > 0 {
-			var more []tree.Entry
 			more, err = s.deps.Repositories.Trees.Fetch(ctx, found.snapshots, mutable, counting)
 			missing = append(missing, more...)
 		}
 		return missing, err
 	}
+}
+
+// has tells whether an entry is of a tree.
+func has(t *tree.Tree, e tree.Entry) bool {
+	if t == nil {
+		return false
+	}
+	kept, ok := t.Get(e.Path)
+	return ok && kept.Digest == e.Digest
 }
 
 // progress counts what a restore has read.

@@ -62,7 +62,8 @@ type trees struct {
 // restored is a leased repository with what was found for it.
 type restored struct {
 	trees
-	lease *lease.Lease
+	lease   *lease.Lease
+	unsaved []tree.Entry // what an earlier build added and the store would not take
 }
 
 // pointers are the trees to look up, best first.
@@ -110,10 +111,10 @@ func (s *Step) lookUp(ctx context.Context, j *job, in In) (trees, error) {
 	return found, err
 }
 
-// all are the entries to restore: what never changes, and of the rest what is
-// young enough.
-func (t trees) all(now time.Time) *tree.Tree {
-	all := slices.Collect(t.releases.All())
+// all are the entries to restore: what never changes, of the rest what is
+// young enough, and what is named besides.
+func (t trees) all(now time.Time, besides ...tree.Entry) *tree.Tree {
+	all := append(slices.Collect(t.releases.All()), besides...)
 	if t.snapshots != nil {
 		for e := range t.snapshots.All() {
 			if tree.DayOf(now)-e.Used <= snapshotLife {
@@ -122,6 +123,22 @@ func (t trees) all(now time.Time) *tree.Tree {
 		}
 	}
 	return tree.Of(all)
+}
+
+// lacks are the entries whose paths releases does not have.
+func (t trees) lacks(entries []tree.Entry) []tree.Entry {
+	return slices.DeleteFunc(entries, func(e tree.Entry) bool { _, there := t.releases.Get(e.Path); return there })
+}
+
+// known is what this host has of the repository of the project's branch, or of
+// the branch it came from.
+func (s *Step) known(j *job, in In) *tree.Tree {
+	for _, n := range s.pointers(j, in) {
+		if t := s.deps.Repositories.Leases.Known(n.Release); t != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 // takeRepository leases a repository and restores what is kept for it. It
@@ -137,14 +154,18 @@ func (s *Step) takeRepository(ctx context.Context, env runner.Env, j *job, in In
 		return nil, context.Cause(ctx)
 	}
 	pool := s.deps.Repositories.Leases
-	want, fetch := pool.Known(found.names.Release), fetchNothing // not saved yet: what this host has of it is all there is
+	r := &restored{trees: found}
+	var want *tree.Tree
+	fetch := fetchNothing
+	if found.releases != nil {
+		r.unsaved = found.lacks(pool.Unsaved(found.names.Release))
+		want, fetch = found.all(s.deps.Now(), r.unsaved...), s.fetch(env, found)
+	} else { // not saved yet, or out of reach: what this host has of it is all there is
+		want = s.known(j, in)
+	}
 	if err != nil {
 		s.tellCut(env, err, want)
 	}
-	if found.releases != nil {
-		want, fetch = found.all(s.deps.Now()), s.fetch(env, found)
-	}
-	r := &restored{trees: found}
 	if r.lease, err = pool.Take(ctx, want); err != nil {
 		return nil, s.ownInstead(ctx, env, err)
 	}

@@ -22,28 +22,32 @@ func (s *Step) giveBack(env runner.Env, j *job, r *restored, a attempt) {
 		return
 	}
 	env.Background("save Maven's repository", func(ctx context.Context) error {
-		keep, err := s.save(ctx, env, j, r, a)
-		return errors.Join(err, r.lease.Label(r.names.Release), r.lease.Close(context.WithoutCancel(ctx), keep...))
+		keep, unsaved, err := s.save(ctx, env, j, r, a)
+		return errors.Join(err, r.lease.Label(r.names.Release, unsaved...), r.lease.Close(context.WithoutCancel(ctx), keep...))
 	})
 }
 
 // save returns the new and edited files that are worth to be kept, also when
-// the store does not take them.
-func (s *Step) save(ctx context.Context, env runner.Env, j *job, r *restored, a attempt) (keep []string, err error) {
+// the store does not take them, and which of the released ones it has not
+// taken: the next build of this host has these all the same.
+func (s *Step) save(ctx context.Context, env runner.Env, j *job, r *restored, a attempt) (keep, unsaved []string, err error) {
+	for _, e := range r.unsaved {
+		unsaved = append(unsaved, e.Path)
+	}
 	if !a.report.Ended {
-		return nil, nil
+		return nil, unsaved, nil
 	}
 	changes, err := r.lease.Changes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, unsaved, err
 	}
 	selection, err := mvn.SelectFiles(ctx, os.DirFS(r.lease.Dir()), r.present(changes), a.report.Projects)
 	if err != nil {
-		return nil, err
+		return nil, unsaved, err
 	}
 	note, err := mvn.ExtensionsNote(mvn.MultiModuleRoot(j.dir))
 	if err != nil {
-		return nil, err
+		return nil, unsaved, err
 	}
 	changed := r.news(changes)
 	resolved := mvn.ResolvedPaths(a.report, r.lease.Dir())
@@ -60,17 +64,19 @@ func (s *Step) save(ctx context.Context, env runner.Env, j *job, r *restored, a 
 		return all
 	}
 	release := tree.Change{Pointer: r.names.Release, From: r.releases, Add: take(selection.Release), Used: used(r.releases, resolved, note)}
+	unsaved = slices.Clone(keep)
 	mutable := tree.Change{Pointer: r.names.Snapshots, From: r.snapshots, Add: take(selection.Mutable), Used: used(r.snapshots, resolved, note)}
 	if bad := damaged(changes.Edited); len(bad) > 0 {
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the build changed %s in Maven's repository (%d files): they are not kept, the next build gets the originals", bad[0], len(bad))})
 	}
 	if err = s.send(ctx, env, release); err == nil { // else the other would meet it, too
+		unsaved = nil
 		err = s.send(ctx, env, mutable)
 	}
 	if err != nil {
 		s.deps.Repositories.warn(fmt.Errorf("save Maven's repository: %w", err))
 	}
-	return keep, nil
+	return keep, unsaved, nil
 }
 
 // send saves one tree.
@@ -89,11 +95,13 @@ func (s *Step) send(ctx context.Context, env runner.Env, c tree.Change) error {
 }
 
 // news are the files that the tree does not have yet: those that the build
-// added or rightly edited, and, where no tree was found, all there are.
+// added or rightly edited, those that the store would not take before, and,
+// where no tree was found, all there are.
 func (r *restored) news(c lease.Changes) map[string]tree.File {
 	files := map[string]tree.File{}
-	if r.releases == nil {
-		for _, f := range r.lease.Files() {
+	for _, f := range r.lease.Files() {
+		untaken := func(e tree.Entry) bool { return e.Path == f.Path }
+		if r.releases == nil || slices.ContainsFunc(r.unsaved, untaken) {
 			files[f.Path] = f
 		}
 	}
