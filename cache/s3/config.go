@@ -61,10 +61,11 @@ const (
 //
 //	s3://BUCKET/PREFIX?region=…&endpoint=…&path-style=true&sse=…&kms-key=…&profile=…
 //
-// all but BUCKET optional. Errors are fault.BadInput.
+// all but BUCKET optional. Errors are fault.BadInput; the caller names the key
+// that they are about.
 func ParseURL(s string) (Config, error) {
 	bad := func(hint, format string, args ...any) (Config, error) {
-		return Config{}, fault.New(fault.BadInput, hint, "cache.store: "+format, args...)
+		return Config{}, fault.New(fault.BadInput, hint, format, args...)
 	}
 	const form = "write it as s3://BUCKET/PREFIX"
 	u, err := url.Parse(s)
@@ -123,13 +124,13 @@ func checkScope(bucket, scope string) error {
 func (c Config) checkPlace() error {
 	switch {
 	case c.Bucket == "":
-		return fault.New(fault.BadInput, "write it as s3://BUCKET/PREFIX", "cache.store names no bucket")
+		return fault.New(fault.BadInput, "write it as s3://BUCKET/PREFIX", "no bucket is named")
 	case s3utils.CheckValidBucketName(c.Bucket) != nil:
-		return fault.New(fault.BadInput, "use 3 to 63 letters, digits, dots and hyphens", "cache.store: bucket %s: %w", c.Bucket, s3utils.CheckValidBucketName(c.Bucket))
+		return fault.New(fault.BadInput, "use 3 to 63 letters, digits, dots and hyphens", "bucket %s: %w", c.Bucket, s3utils.CheckValidBucketName(c.Bucket))
 	case c.SSE != "" && c.SSE != sseS3 && c.SSE != sseKMS:
-		return fault.New(fault.BadInput, "use AES256 or aws:kms", "cache.store: unknown encryption sse=%s", c.SSE)
+		return fault.New(fault.BadInput, "use AES256 or aws:kms", "unknown encryption sse=%s", c.SSE)
 	case c.KMSKey != "" && c.SSE != sseKMS:
-		return fault.New(fault.BadInput, "add sse=aws:kms", "cache.store: kms-key without sse=aws:kms")
+		return fault.New(fault.BadInput, "add sse=aws:kms", "kms-key without sse=aws:kms")
 	}
 	_, _, err := c.address()
 	return err
@@ -146,7 +147,7 @@ func (c Config) address() (host string, secure bool, err error) {
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.User != nil {
-		return "", false, fault.New(fault.BadInput, "write it as https://HOST or http://HOST:PORT", "cache.store: endpoint %s is no URL of a host", c.Endpoint)
+		return "", false, fault.New(fault.BadInput, "write it as https://HOST or http://HOST:PORT", "endpoint %s is no URL of a host", c.Endpoint)
 	}
 	return u.Host, u.Scheme == "https", nil
 }

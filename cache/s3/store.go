@@ -108,7 +108,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		BucketLookup: lookup, MaxRetries: attempts, Transport: wire,
 	})
 	if err != nil {
-		return nil, fault.New(fault.BadInput, "correct the endpoint", "cache.store: bucket %s: %w", c.Bucket, err)
+		return nil, fault.New(fault.BadInput, "correct the endpoint", "bucket %s: %w", c.Bucket, err)
 	}
 	core.SetS3EnableDualstack(false) // as the SDK: what proxies and endpoints of a VPC expect
 	s.core = *core
