@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func (d drip) Read(p []byte) (int, error) {
 // again.
 func TestBadDaysOfABucket(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	whole := func(b []byte) io.Reader { return bytes.NewReader(b) }
 	readOnly := []string{"nothing is sent to the remote cache: the cache may only be read"}
 	bad := []string{"content does not match its digest"}
@@ -88,6 +90,9 @@ func TestBadDaysOfABucket(t *testing.T) {
 		"a black hole":    all(hang, "the remote cache is left alone in this run: bucket "),
 		"503 for ever":    all(refuse(503, "SlowDown"), "SlowDown"),
 		"403 for all":     all(refuse(403, "AccessDenied"), "AccessDenied"),
+		"a wrong clock":   all(refuse(403, "RequestTimeTooSkewed"), "the remote cache is left alone in this run: bucket "),
+		"another region":  all(refuse(301, "PermanentRedirect"), "the remote cache is left alone in this run: bucket "),
+		"no bucket":       all(refuse(404, "NoSuchBucket"), "the remote cache is left alone in this run: bucket "),
 		"403 on write":    {fault: refuse(403, "AccessDenied", "PUT", "POST", "DELETE"), warm: readOnly, cold: readOnly},
 		"slow":            {bend: blobs(func(b []byte) io.Reader { return drip{whole(b)} }), some: true, cold: []string{"the remote cache is left alone in this run: bucket "}},
 		"cut in the body": {bend: blobs(func(b []byte) io.Reader { return io.MultiReader(whole(b[:len(b)/2]), cut{}) }), some: true, warm: []string{""}, cold: []string{""}},
@@ -127,9 +132,10 @@ func TestBadDaysOfABucket(t *testing.T) {
 	}
 }
 
-// TestALostSegment: a pointer whose tree is gone.
-func TestALostBlobs(t *testing.T) {
+// TestLostBlobs: a pointer whose tree is gone.
+func TestLostBlobs(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	b, p := newBucket(t), newProject(t, 3)
 	b.newPlaying(t, p).build(t).wants(t, 4)
 	client := s3test.Client(t, b.own)
@@ -148,6 +154,7 @@ func TestALostBlobs(t *testing.T) {
 // not be written, or whose folder of repositories may not.
 func TestNoRoomForTheCache(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
 	}
@@ -181,6 +188,7 @@ func TestNoRoomForTheCache(t *testing.T) {
 // and refuses every write, and a host whose file system may only be read.
 func TestADryRunOfASharedCacheWritesNothing(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("a read-only mount namespace needs root")
 	}
@@ -210,4 +218,40 @@ func TestADryRunOfASharedCacheWritesNothing(t *testing.T) {
 	plan("restore nothing: no build has saved one yet")
 	b.newPlaying(t, p).build(t)
 	plan("restore 8 files, 0.7 MB, of an unnamed branch")
+}
+
+// TestTerminatedWhileRestoring ends a run that waits for the bucket: at once,
+// and the next one has the repository.
+func TestTerminatedWhileRestoring(t *testing.T) {
+	integration(t)
+	t.Parallel()
+	b, p := newBucket(t), newProject(t, 3)
+	b.newPlaying(t, p).build(t)
+	h := b.newPlaying(t, p)
+	waiting := make(chan struct{}, 100)
+	b.sick(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/blobs/") {
+			return false
+		}
+		waiting <- struct{}{}
+		return hang(w, r)
+	}, nil)
+	cmd := h.command(t, t.Context(), "--force")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	start := time.Now()
+	_ = cmd.Process.Signal(syscall.SIGTERM) // Wait tells
+	_ = cmd.Wait()
+	if code, took := cmd.ProcessState.ExitCode(), time.Since(start); code != 143 || took > 3*time.Second {
+		t.Errorf("exit code %d after %v\n%s", code, took, out.String())
+	}
+	if n := len(h.Repositories(t)); n > 0 {
+		t.Error("Maven was started")
+	}
+	b.heal()
+	h.build(t).wants(t, 0)
 }

@@ -97,6 +97,7 @@ func (d *dice) answer(r *http.Response) error {
 // holds.
 func TestRandomFaultsOfABucket(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	b, p := newBucket(t), newProject(t, 6)
 	warm := b.newPlaying(t, p)
 	warm.build(t)

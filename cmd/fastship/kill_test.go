@@ -34,6 +34,7 @@ func count(t *testing.T, variable string, few int) int {
 // played Maven compares, and nothing is left running.
 func TestKillNineAnywhere(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	kills := count(t, "FASTSHIP_KILLS", 2)
 	b, p := newBucket(t), newProject(t, 6)
 	b.sick(func(http.ResponseWriter, *http.Request) bool { // a wire of some length

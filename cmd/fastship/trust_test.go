@@ -29,6 +29,7 @@ func pull(number, branch string) []string {
 // nothing of it reaches another pull request or a trusted build.
 func TestAPullRequestIsReadByNoOther(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	b, p := newBucket(t), newProject(t, 3)
 	extra := mvntest.Artifact("extra", "1")
 	p.Publish(t, extra, "as published")
@@ -95,6 +96,7 @@ func TestAPullRequestIsReadByNoOther(t *testing.T) {
 // trusted one skips those of the pull request.
 func TestAPullRequestsJobIsNotTaken(t *testing.T) {
 	integration(t)
+	t.Parallel()
 	b, p := newBucket(t), newProject(t, 1)
 	evil := b.newPlaying(t, p)
 	evil.environ = pull("7", "evil")
