@@ -19,16 +19,52 @@ type meteredReader struct {
 	n *atomic.Int64
 }
 
+// Read implements io.Reader.
 func (m meteredReader) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	m.n.Add(int64(n))
 	return n, err
 }
 
+// meteredFile can be read twice, so that a store need not hold its bytes.
+type meteredFile struct {
+	meteredReader
+	file interface {
+		io.ReaderAt
+		io.Seeker
+	}
+	size int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (m meteredFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.file.ReadAt(p, off)
+	m.n.Add(int64(n))
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (m meteredFile) Seek(offset int64, whence int) (int64, error) {
+	return m.file.Seek(offset, whence)
+}
+
+// Size is the number of bytes that the file should have.
+func (m meteredFile) Size() int64 { return m.size }
+
 // put stores what r gives, and counts what the store took of it.
 func (m *meter) put(ctx context.Context, s cache.BlobStore, d cache.Digest, size int64, r io.Reader) error {
 	m.requests.Add(1)
-	return s.Put(ctx, d, size, meteredReader{r, &m.bytes})
+	var taken atomic.Int64
+	metered := io.Reader(meteredReader{r, &taken})
+	if f, ok := r.(interface {
+		io.ReaderAt
+		io.Seeker
+	}); ok {
+		metered = meteredFile{meteredReader{r, &taken}, f, size}
+	}
+	err := s.Put(ctx, d, size, metered)
+	m.bytes.Add(min(taken.Load(), size)) // a store may read twice: for the sum, and to send
+	return err
 }
 
 // putContent stores bytes in memory.

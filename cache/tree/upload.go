@@ -24,9 +24,10 @@ const (
 	smallSave = 16 << 20  // bytes of small files up to which one packer makes the fewest packs
 	tinySave  = frameSize // bytes of small files up to which they share one pack, of whatever kind
 	maxPacker = 4         // packers, and with their buffers the memory
-	underWay  = 16 << 20  // bytes that are being sent
-	manyFiles = 30_000
-	inMemory  = 8 << 20 // smaller files are read once, hashed and sent from memory
+	underWay  = 32 << 20  // bytes that are being sent
+	streamed  = 1 << 20   // bytes that sending a larger one takes: a store reads it from its file
+	manyFiles = 30_000    // more than these leave less memory to buffers
+	inMemory  = 8 << 20   // smaller files are read once, hashed and sent from memory
 )
 
 // upload stores files whose content is not known yet.
@@ -62,7 +63,7 @@ func (u *upload) run(ctx context.Context, files []File, today Day) ([]Entry, err
 		packers = min(maxPacker, runtime.GOMAXPROCS(0))
 	}
 	if len(files) > manyFiles { // whose entries take the memory that buffers have otherwise
-		packers, u.full, u.way = 1, packSize/2, underWay/2
+		packers, u.full, u.way = 1, packSize/2, underWay/4
 	}
 	u.tiny = small <= tinySave
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(packers), zstd.WithWindowSize(frameSize), zstd.WithLowerEncoderMem(true))
@@ -187,7 +188,7 @@ func (u *upload) large(ctx context.Context, f File, e Entry) error {
 			return nil
 		}
 	}
-	return u.send(ctx, inMemory, func() error {
+	return u.send(ctx, streamed, func() error {
 		return u.blob(ctx, e, func() error {
 			r, err := f.Open()
 			if err != nil {
