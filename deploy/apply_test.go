@@ -72,6 +72,12 @@ func (f *fakeECS) StopDeployment(context.Context, string) error {
 	return nil
 }
 
+func (f *fakeECS) TargetGroups(context.Context, []string) ([]TargetGroup, error) {
+	return nil, f.read("TargetGroups")
+}
+
+func (f *fakeECS) Tagged(ctx context.Context, t Target) (Service, error) { return f.Service(ctx, t) }
+
 func (f *fakeECS) Tasks(context.Context, Target, TaskQuery) ([]Task, error) {
 	return nil, f.read("Tasks")
 }

@@ -46,17 +46,34 @@ type Writer interface {
 	StopDeployment(ctx context.Context, arn string) error
 }
 
+// TargetReader reads what load balancers do to a rollout's time.
+type TargetReader interface {
+	// TargetGroups reads the groups with these ARNs.
+	TargetGroups(ctx context.Context, arns []string) ([]TargetGroup, error)
+	// Tagged is Service with its tags read, which is a permission of its own.
+	Tagged(ctx context.Context, t Target) (Service, error)
+}
+
 // API is all of it.
 type API interface {
 	Reader
 	Writer
 	LogReader
+	TargetReader
+}
+
+// TargetGroup is what of a target group takes time.
+type TargetGroup struct {
+	ARN      string
+	Interval time.Duration // between two health checks
+	Healthy  int           // successes in a row that make a target healthy
+	Draining time.Duration // the deregistration delay
 }
 
 // TaskQuery chooses tasks of one deployment. Listing costs a call for each of
 // the two lists, and describing one for every 100 tasks.
 type TaskQuery struct {
-	StartedBy string   // the deployment's id; empty asks for nothing
+	StartedBy string   // the deployment's id; empty: of whatever started them
 	Known     []string // ARNs to describe, whatever the lists say
 	Listed    bool     // those that are to run, by the service's list,
 	Stopped   bool     // and those that stopped within the last hour or so
@@ -64,19 +81,24 @@ type TaskQuery struct {
 
 // Service is a service as DescribeServices shows it.
 type Service struct {
-	ARN            string
-	Name           string
-	Cluster        string        // ARN
-	Status         string        // ACTIVE, DRAINING, INACTIVE
-	Controller     string        // ECS, CODE_DEPLOY, EXTERNAL; empty means ECS
-	Strategy       string        // ROLLING, BLUE_GREEN, LINEAR, CANARY; empty means ROLLING
-	Breaker        bool          // the deployment circuit breaker or an alarm can fail a deployment
-	Rollback       bool          // and then ECS rolls back
-	Bake           time.Duration // that a rollout waits by configuration, all steps together
-	TaskDefinition string        // ARN
-	Desired        int
-	Deployments    []Deployment
-	Events         []ServiceEvent
+	ARN              string
+	Name             string
+	Cluster          string        // ARN
+	Status           string        // ACTIVE, DRAINING, INACTIVE
+	Controller       string        // ECS, CODE_DEPLOY, EXTERNAL; empty means ECS
+	Strategy         string        // ROLLING, BLUE_GREEN, LINEAR, CANARY; empty means ROLLING
+	Breaker          bool          // the deployment circuit breaker or an alarm can fail a deployment
+	Rollback         bool          // and then ECS rolls back
+	Bake             time.Duration // that a rollout waits by configuration, all steps together
+	TaskDefinition   string        // ARN
+	Desired          int
+	Minimum, Maximum int           // percent of the desired count while rolling
+	EarlySuccess     bool          // successful before the old tasks are gone
+	Grace            time.Duration // health checks of new tasks are ignored that long
+	TargetGroups     []string      // ARNs
+	Stack            string        // of CloudFormation, where the tags were read
+	Deployments      []Deployment
+	Events           []ServiceEvent
 }
 
 // Primary is the deployment that the service is moving to or has reached.

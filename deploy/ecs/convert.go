@@ -30,6 +30,21 @@ func service(s types.Service) deploy.Service {
 			d.Breaker, d.Rollback = true, d.Rollback || a.Rollback
 		}
 	}
+	if c := s.DeploymentConfiguration; c != nil {
+		d.Minimum, d.Maximum = int(aws.ToInt32(c.MinimumHealthyPercent)), int(aws.ToInt32(c.MaximumPercent))
+		d.EarlySuccess = c.EarlySuccessCriteria != nil && c.EarlySuccessCriteria.Enable
+	}
+	d.Grace = time.Duration(aws.ToInt32(s.HealthCheckGracePeriodSeconds)) * time.Second
+	for _, lb := range s.LoadBalancers {
+		if arn := aws.ToString(lb.TargetGroupArn); arn != "" {
+			d.TargetGroups = append(d.TargetGroups, arn)
+		}
+	}
+	for _, tag := range s.Tags {
+		if aws.ToString(tag.Key) == "aws:cloudformation:stack-name" {
+			d.Stack = aws.ToString(tag.Value)
+		}
+	}
 	for _, x := range s.Deployments {
 		d.Deployments = append(d.Deployments, deploy.Deployment{
 			ID:             aws.ToString(x.Id),

@@ -165,7 +165,7 @@ func (c *Client) describeTasks(ctx context.Context, t deploy.Target, arns []stri
 			return nil, c.fail("ecs:DescribeTasks", errors.New("describe tasks: "+aws.ToString(out.Failures[0].Reason)))
 		}
 		for _, task := range out.Tasks {
-			if aws.ToString(task.StartedBy) == startedBy {
+			if startedBy == "" || aws.ToString(task.StartedBy) == startedBy {
 				found = append(found, taskOf(task))
 			}
 		}

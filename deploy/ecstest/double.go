@@ -13,6 +13,8 @@ type Options struct {
 	Account string  // default 123456789012
 	Timing  Timing  // zero: FargateTiming
 	Limits  []Limit // over them ThrottlingException is the answer; nil: none
+	// TargetGroups are those whose settings are not the defaults.
+	TargetGroups []TargetGroup
 	// Hook says how the function of a lifecycle hook (its ARN) ends at a
 	// stage. nil: all succeed after a second.
 	Hook   func(stage, target string) HookResult
@@ -47,6 +49,7 @@ type Double struct {
 	fault    func(op string, n int) Fault
 	limits   map[string]*bucket // by operation
 	logs     map[logStream][]logLine
+	groups   map[string]*TargetGroup // by ARN
 }
 
 // New makes a Double. The default cluster "default" exists from the start.
@@ -74,6 +77,11 @@ func New(o Options) *Double {
 		counts:   map[string]int{},
 		limits:   buckets(o.Limits),
 		logs:     map[logStream][]logLine{},
+		groups:   map[string]*TargetGroup{},
+	}
+	for _, g := range o.TargetGroups {
+		g = g.withDefaults(o.Timing.Draining)
+		d.groups[g.ARN] = &g
 	}
 	d.do(func() { d.world.clusters["default"] = &cluster{name: "default", status: "ACTIVE"} })
 	return d

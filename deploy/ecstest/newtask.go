@@ -21,7 +21,8 @@ func (d *Double) newTask(s *service, p *deployment) (*task, error) {
 	t.launchType = orString(s.settings.launchType, "FARGATE")
 	if len(s.settings.targets) > 0 {
 		lb := s.settings.targets[0]
-		t.target, t.targetGroup = &Target{Container: lb.Container, Port: lb.Port}, lb.TargetGroup
+		g := d.group(lb.TargetGroup)
+		t.target, t.targetGroup = &Target{Container: lb.Container, Port: lb.Port, Interval: g.Interval, Unhealthy: g.Unhealthy}, lb.TargetGroup
 	}
 	spec.Service, spec.Deployment, spec.Target = s.key.name, p.id, t.target
 	switch string(s.config["propagateTags"]) {

@@ -135,9 +135,13 @@ func (p *player) schedule() {
 		}
 	}
 	if p.spec.Target != nil {
-		// A target group's defaults: every 30 s, healthy at the first success
-		// after registration, unhealthy at the second failure.
-		p.checks("", 30*time.Second, time.Minute, time.Minute)
+		// Healthy at the first success after registration.
+		t := *p.spec.Target
+		if t.Interval == 0 { // made by hand: the defaults of a target group
+			t.Interval, t.Unhealthy = 30*time.Second, 2
+		}
+		lost := time.Duration(t.Unhealthy) * t.Interval
+		p.checks("", t.Interval, lost, lost)
 	}
 }
 

@@ -61,6 +61,10 @@ type TaskSpec struct {
 type Target struct {
 	Container string // name
 	Port      int    // inside the container
+	// Interval is the time between two checks, Unhealthy how many failures
+	// make the target unhealthy: its target group's settings.
+	Interval  time.Duration
+	Unhealthy int
 }
 
 // ContainerSpec is one container of a task, defaults of ECS filled in.

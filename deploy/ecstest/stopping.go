@@ -31,7 +31,7 @@ func (d *Double) shutDown(t *task) {
 			break
 		}
 		t.move("DEACTIVATING")
-		d.after(d.timing.Draining, func() {
+		d.after(d.group(t.targetGroup).Draining, func() {
 			if t.last == "DEACTIVATING" {
 				d.kill(t)
 			}

@@ -127,7 +127,7 @@ func TestWhatARuntimeGets(t *testing.T) {
 		if !reflect.DeepEqual(first.Containers[0], want) {
 			t.Errorf("container\n%+v, want\n%+v", first.Containers[0], want)
 		}
-		if *first.Target != (ecstest.Target{Container: "app", Port: 8080}) || first.Service != "web" || first.Family != "web" || first.Revision != 1 ||
+		if *first.Target != (ecstest.Target{Container: "app", Port: 8080, Interval: 30 * time.Second, Unhealthy: 2}) || first.Service != "web" || first.Family != "web" || first.Revision != 1 ||
 			first.MemoryMiB != 512 || first.CPUUnits != 256 || first.Containers[1].Essential || len(first.ID) != 32 {
 			t.Errorf("task %+v", first)
 		}

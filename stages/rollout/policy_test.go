@@ -44,8 +44,11 @@ func TestPolicy(t *testing.T) {
 	used, denied := map[string]bool{"ecs:TagResource": true}, map[string]bool{} // IAM asks for it beside RegisterTaskDefinition
 	guard := func(op string, _ int) ecstest.Fault {
 		action := "ecs:" + op
-		if op == "GetLogEvents" {
+		switch {
+		case op == "GetLogEvents":
 			action = "logs:" + op
+		case strings.Contains(op, "TargetGroup"):
+			action = "elasticloadbalancing:" + op
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -72,6 +75,11 @@ func TestPolicy(t *testing.T) {
 			_, waitErr := w.step.Wait(w.Context(), w.env())
 			if err != nil || diffErr != nil || backErr != nil || waitErr != nil {
 				t.Error(err, diffErr, backErr, waitErr)
+			}
+		}},
+		{"doctor", `{` + balanced + `}`, ecstest.Story{}, func(w *world) {
+			if r, err := w.step.Doctor(w.Context()); err != nil || len(r.Notes) > 0 {
+				t.Error(r.Notes, err)
 			}
 		}},
 		{"failure with a log", breaker, crash, func(w *world) {

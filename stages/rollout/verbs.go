@@ -139,3 +139,17 @@ func (s *Step) follow(ctx context.Context, env runner.Env, api deploy.API, targe
 	out.Outcome, out.Cause = string(r.Outcome), r.Cause
 	return r, out, nil
 }
+
+// Doctor reads where the time of the service's rollouts goes, and what would
+// save some. It only reads.
+func (s *Step) Doctor(ctx context.Context) (deploy.Report, error) {
+	api, target, err := s.target(ctx)
+	if err != nil {
+		return deploy.Report{}, err
+	}
+	exam, err := deploy.Examine(ctx, api, target)
+	if err != nil {
+		return deploy.Report{}, s.missing(ctx, err)
+	}
+	return deploy.Diagnose(exam), nil
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/spf13/cobra"
+)
+
+func newDeployDoctor(env Env) *cobra.Command {
+	var f deployFlags
+	var fix bool
+	cmd := &cobra.Command{
+		Use:   "doctor [DIR]",
+		Short: "Tell where the time of a rollout goes, and what would save some",
+		Long: `Reads the service, its target groups, its task definition and the times that ECS
+noted of its last good rollout. Prints where the seconds went, each change that
+would save some with the seconds that it saves for this service, the largest
+first, and what is risky. It changes nothing; --fix prints commands of the AWS
+CLI to run.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: verb(func(ctx context.Context, args []string) error {
+			if fix && f.json {
+				return fault.New(fault.BadInput, "leave one of them out", "--fix and --json do not go together")
+			}
+			step, _, err := f.step(env, args)
+			if err != nil {
+				return err
+			}
+			r, err := step.Doctor(ctx)
+			if err != nil {
+				return err
+			}
+			switch {
+			case f.json:
+				return json.NewEncoder(env.Stdout).Encode(shownReport(r))
+			case fix:
+				_, err = fmt.Fprint(env.Stdout, fixText(r))
+			default:
+				_, err = fmt.Fprint(env.Stdout, reportText(r))
+			}
+			return err
+		}),
+	}
+	f.add(cmd, false)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&fix, "fix", false, "print commands of the AWS CLI that make the changes")
+	return cmd
+}
+
+// barWidth is a whole rollout, in columns.
+const barWidth = 40
+
+// reportText is a report for a person.
+func reportText(r deploy.Report) string {
+	var b strings.Builder
+	if r.Took == 0 {
+		b.WriteString("No rollout of this service that ECS remembers went well: no times are known.\n")
+	} else {
+		fmt.Fprintf(&b, "The last good rollout, of %s, took %s.\n", deploy.ShortName(r.Of), r.Took.Round(time.Second))
+	}
+	if r.Took > 0 && len(r.Phases) == 0 {
+		b.WriteString("Its tasks are gone, and with them where the time went: look again after the next one.\n")
+	}
+	for _, p := range r.Phases {
+		bar := strings.Repeat("█", int(barWidth*p.Took/max(r.Took, 1)))
+		fmt.Fprintf(&b, "  %-13s %6.0f s  %s\n", p.Name, p.Took.Seconds(), bar)
+	}
+	if len(r.Advice) > 0 {
+		b.WriteString("\nWhat would save time:\n")
+	}
+	for _, a := range r.Advice {
+		fmt.Fprintf(&b, "  %s  %s\n          %s\n", saving(a), a.Change, a.Why)
+	}
+	if len(r.Risks) > 0 {
+		b.WriteString("\nWhat is risky:\n")
+	}
+	for _, risk := range r.Risks {
+		fmt.Fprintf(&b, "  - %s\n", risk)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "\nNot read: %s\n", note)
+	}
+	return b.String()
+}
+
+func saving(a deploy.Advice) string {
+	sign := " "
+	if a.AtMost {
+		sign = "≤"
+	}
+	return fmt.Sprintf("%s%4.0f s", sign, a.Saves.Seconds())
+}
+
+// fixText is a script of those changes that a command can make.
+func fixText(r deploy.Report) string {
+	var b strings.Builder
+	for _, a := range r.Advice {
+		fmt.Fprintf(&b, "# saves %s: %s\n", strings.Join(strings.Fields(saving(a)), " "), a.Change)
+		if a.Fix != "" {
+			b.WriteString(a.Fix + "\n")
+		} else {
+			b.WriteString("# a change of the application or its task definition\n")
+		}
+	}
+	return b.String()
+}
+
+// shownReport is the form of --json; times are seconds.
+func shownReport(r deploy.Report) any {
+	type phase struct {
+		Name    string  `json:"name"`
+		Seconds float64 `json:"seconds"`
+	}
+	type advice struct {
+		Change string  `json:"change"`
+		Saves  float64 `json:"savesSeconds"`
+		AtMost bool    `json:"atMost"`
+		Why    string  `json:"why"`
+		Fix    string  `json:"fix,omitempty"`
+	}
+	out := struct {
+		Seconds        float64  `json:"seconds"` // of the last good rollout; 0: none is known
+		TaskDefinition string   `json:"taskDefinition,omitempty"`
+		Phases         []phase  `json:"phases"`
+		Advice         []advice `json:"advice"`
+		Risks          []string `json:"risks"`
+		NotRead        []string `json:"notRead"`
+	}{r.Took.Seconds(), r.Of, []phase{}, []advice{}, append([]string{}, r.Risks...), append([]string{}, r.Notes...)}
+	for _, p := range r.Phases {
+		out.Phases = append(out.Phases, phase{p.Name, p.Took.Seconds()})
+	}
+	for _, a := range r.Advice {
+		out.Advice = append(out.Advice, advice{a.Change, a.Saves.Seconds(), a.AtMost, a.Why, a.Fix})
+	}
+	return out
+}
