@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -254,4 +255,30 @@ func TestTerminatedWhileRestoring(t *testing.T) {
 	}
 	b.heal()
 	h.build(t).wants(t, 0)
+}
+
+// TestNoCredentials: they are absent, or who should hand them out is silent.
+func TestNoCredentials(t *testing.T) {
+	integration(t)
+	t.Parallel()
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hang(w, r) }))
+	t.Cleanup(silent.Close)
+	for name, environ := range map[string][]string{
+		"absent":                nil,
+		"a silent metadata":     {"AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + silent.URL},
+		"a silent task's role":  {"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + silent.URL},
+		"a profile that is not": {"AWS_PROFILE=nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, p := newBucket(t), newProject(t, 1)
+			h := b.newPlaying(t, p)
+			h.environ = append([]string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="}, environ...)
+			r := h.build(t)
+			r.wants(t, 2, "AWS_") // in the remedy
+			if r.took > longestLoss {
+				t.Errorf("it cost %v", r.took)
+			}
+		})
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 )
 
@@ -18,6 +19,7 @@ func warnings(tell func(runner.Body)) func(error) {
 	var mu sync.Mutex
 	said := false
 	return func(err error) {
+		hint := fault.HintOf(err)
 		if _, remote := errors.AsType[faultAfar](err); remote || errors.Is(err, cache.ErrAway) || errors.Is(err, cache.ErrReadOnly) {
 			mu.Lock()
 			again := said
@@ -33,7 +35,11 @@ func warnings(tell func(runner.Body)) func(error) {
 		case errors.Is(err, cache.ErrReadOnly):
 			err = fmt.Errorf("nothing is sent to the remote cache: %w", innermost(err, cache.ErrReadOnly))
 		}
-		tell(runner.Warning{Text: err.Error()})
+		text := err.Error()
+		if hint != "" {
+			text += "; " + hint
+		}
+		tell(runner.Warning{Text: text})
 	}
 }
 
