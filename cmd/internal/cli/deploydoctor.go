@@ -59,12 +59,12 @@ const barWidth = 40
 // reportText is a report for a person.
 func reportText(r deploy.Report) string {
 	var b strings.Builder
-	if r.Took == 0 {
+	if r.Of == "" {
 		b.WriteString("No rollout of this service that ECS remembers went well: no times are known.\n")
 	} else {
 		fmt.Fprintf(&b, "The last good rollout, of %s, took %s.\n", deploy.ShortName(r.Of), r.Took.Round(time.Second))
 	}
-	if r.Took > 0 && len(r.Phases) == 0 {
+	if r.Of != "" && len(r.Phases) == 0 {
 		b.WriteString("Its tasks are gone, and with them where the time went: look again after the next one.\n")
 	}
 	for _, p := range r.Phases {

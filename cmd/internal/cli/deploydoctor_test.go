@@ -24,7 +24,7 @@ const reported = `The last good rollout, of web:7, took 6m4s.
   draining         301 s  █████████████████████████████████
 
 What would save time:
-   295 s  shorten the delay
+    295 s  shorten the delay
           it drained
   ≤  25 s  check more often
           it waited
