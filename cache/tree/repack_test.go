@@ -150,12 +150,12 @@ func TestWritersBesidePackingAnew(t *testing.T) {
 	m, _, _, used, want, _ := worn(t, 60, 40<<10)
 	var wg sync.WaitGroup
 	for i := range 8 {
-		p := fmt.Sprintf("w%d.jar", i)
-		want[p] = noise(uint64(5000+i), 3000)
+		p, text := fmt.Sprintf("w%d.jar", i), noise(uint64(5000+i), 3000)
+		want[p] = text
 		wg.Go(func() {
 			c := New(Config{Own: m, Now: m.now})
 			tr := find(t, c, "main")
-			if _, err := c.Save(t.Context(), Change{Pointer: "main", From: tr, Used: used, Add: []File{file(p, want[p])}}); err != nil {
+			if _, err := c.Save(t.Context(), Change{Pointer: "main", From: tr, Used: used, Add: []File{file(p, text)}}); err != nil {
 				t.Error(err)
 			}
 		})
