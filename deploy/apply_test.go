@@ -78,6 +78,18 @@ func (f *fakeECS) TargetGroups(context.Context, []string) ([]TargetGroup, error)
 
 func (f *fakeECS) Tagged(ctx context.Context, t Target) (Service, error) { return f.Service(ctx, t) }
 
+func (f *fakeECS) RunTask(context.Context, Target, string, string) (Task, error) {
+	return Task{}, f.read("RunTask")
+}
+
+func (f *fakeECS) StopTask(context.Context, Target, string, string) error { return f.read("StopTask") }
+
+func (f *fakeECS) Deregister(context.Context, string) error { return f.read("Deregister") }
+
+func (f *fakeECS) Follow(context.Context, LogStream, string) ([]string, string, error) {
+	return nil, "", f.read("Follow")
+}
+
 func (f *fakeECS) Tasks(context.Context, Target, TaskQuery) ([]Task, error) {
 	return nil, f.read("Tasks")
 }

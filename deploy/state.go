@@ -60,6 +60,7 @@ type API interface {
 	Writer
 	LogReader
 	TargetReader
+	TaskRunner
 }
 
 // TargetGroup is what of a target group takes time.

@@ -1,9 +1,10 @@
 package ecstest
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -42,6 +43,7 @@ func getLogEvents(d *Double, c call) (object, error) {
 		Stream string `json:"logStreamName"`
 		Limit  *int   `json:"limit"`
 		Head   bool   `json:"startFromHead"`
+		Token  string `json:"nextToken"`
 	}](c)
 	if err != nil {
 		return nil, err
@@ -58,8 +60,16 @@ func getLogEvents(d *Double, c call) (object, error) {
 	if !known || len(lines) == 0 {
 		return nil, refuse("ResourceNotFoundException", "The specified log %s does not exist.", d.absent(group))
 	}
+	from := 0
+	if rest, forward := strings.CutPrefix(in.Token, "f/"); forward {
+		if from, err = strconv.Atoi(rest); err != nil || from > len(lines) || !in.Head {
+			return nil, invalid("The specified nextToken is invalid.")
+		}
+	}
+	next := from
 	if in.Head {
-		lines = lines[:min(limit, len(lines))]
+		lines = lines[from:min(from+limit, len(lines))]
+		next += len(lines)
 	} else {
 		lines = lines[max(0, len(lines)-limit):]
 	}
@@ -67,8 +77,7 @@ func getLogEvents(d *Double, c call) (object, error) {
 	for _, l := range lines {
 		events = append(events, object{"timestamp": l.at.UnixMilli(), "ingestionTime": l.shown.UnixMilli(), "message": l.text})
 	}
-	token := base64.StdEncoding.EncodeToString(fmt.Append(nil, len(lines)))
-	return object{"events": events, "nextForwardToken": "f/" + token, "nextBackwardToken": "b/" + token}, nil
+	return object{"events": events, "nextForwardToken": fmt.Sprint("f/", next), "nextBackwardToken": fmt.Sprint("b/", from)}, nil
 }
 
 // absent tells which of the two is missing.

@@ -126,6 +126,7 @@ func runTask(d *Double, c call) (object, error) {
 		Cluster        string          `json:"cluster"`
 		TaskDefinition string          `json:"taskDefinition"`
 		Count          *int            `json:"count"`
+		ClientToken    string          `json:"clientToken"`
 		StartedBy      string          `json:"startedBy"`
 		Group          string          `json:"group"`
 		LaunchType     string          `json:"launchType"`
@@ -155,6 +156,11 @@ func runTask(d *Double, c call) (object, error) {
 		}
 	}
 	shown := []object{}
+	if earlier := d.world.tokens[in.ClientToken]; in.ClientToken != "" && earlier != "" {
+		if t := d.world.tasks[earlier]; t != nil {
+			return object{"tasks": []object{showTask(d, t, true)}, "failures": []object{}}, nil
+		}
+	}
 	for range count {
 		t, spec, err := d.prepare(def, k.name)
 		if err != nil {
@@ -168,6 +174,9 @@ func runTask(d *Double, c call) (object, error) {
 		spec.Tags = tagMap(t.tags)
 		d.launch(t, spec)
 		shown = append(shown, showTask(d, t, true))
+		if in.ClientToken != "" {
+			d.world.tokens[in.ClientToken] = t.id
+		}
 	}
 	return object{"tasks": shown, "failures": []object{}}, nil
 }

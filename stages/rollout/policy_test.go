@@ -77,6 +77,12 @@ func TestPolicy(t *testing.T) {
 				t.Error(err, diffErr, backErr, waitErr)
 			}
 		}},
+		{"a one-off task", "{}", ecstest.Story{}, func(w *world) {
+			w.step.cfg.Timeout = time.Minute
+			if err := w.step.Task(w.Context(), w.env(), "", []string{"java", "work"}); fault.ClassOf(err) != fault.RolloutTimedOut {
+				t.Error(err)
+			}
+		}},
 		{"doctor", `{` + balanced + `}`, ecstest.Story{}, func(w *world) {
 			if r, err := w.step.Doctor(w.Context()); err != nil || len(r.Notes) > 0 {
 				t.Error(r.Notes, err)

@@ -25,6 +25,8 @@ type Config struct {
 	Timeout   time.Duration `yaml:"timeout"`   // default 15m, and the bake times of the service's strategy
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
 	Rollback  deploy.Policy `yaml:"rollback"`  // auto, ask, never
+	Before    []string      `yaml:"before"`    // a command that runs once with the new image before the service is touched
+	After     []string      `yaml:"after"`     // and one after the rollout has succeeded
 
 	// Repository is image.repository: it tells our container from sidecars
 	// before there is an image.
@@ -49,6 +51,9 @@ type Out struct {
 
 // Summary says it in one line.
 func (o Out) Summary() string {
+	if o.Outcome == "" {
+		return ""
+	}
 	return "rollout of " + deploy.ShortName(o.TaskDefinition) + ": " + o.Outcome
 }
 
@@ -146,7 +151,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	if err != nil {
 		return runner.Plan[Out]{}, err
 	}
-	lines := plan.Lines()
+	lines := s.taskLines(plan)
 	_, doubts := plan.Current.Fits(plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		lines = append(lines, "warning: "+d)
@@ -190,7 +195,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		out.Outcome = string(deploy.Succeeded)
 		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
 	}
-	begun, err := s.begin(ctx, api, plan, emit)
+	begun, err := s.begin(ctx, env, api, plan, emit)
+	if len(s.cfg.Before) > 0 {
+		start = time.Now() // the task had a deadline of its own
+	}
 	out.TaskDefinition, out.Deployment, out.Previous = begun.TaskDefinition, begun.ID, begun.Previous
 	if err != nil {
 		out.Outcome, out.Cause = string(deploy.Failed), err.Error()
@@ -211,14 +219,20 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	s.told()
 	out.Outcome, out.Cause = string(result.Outcome), result.Cause
+	if result.Outcome == deploy.Succeeded {
+		return runner.Result[Out]{Out: out}, s.after(ctx, env, api, plan)
+	}
 	return runner.Result[Out]{Out: out}, s.verdict(ctx, env, api, result)
 }
 
 // begin carries the plan out, or finds what a run that was killed began of it.
-func (s *Step) begin(ctx context.Context, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
+func (s *Step) begin(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
 	if begun, found := s.resume(ctx, api, plan); found {
 		emit(deploy.Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Found: true})
 		return begun, nil
+	}
+	if err := s.before(ctx, env, api, plan); err != nil {
+		return deploy.Begun{Previous: plan.Current.ARN}, err
 	}
 	intent := plan.Intend(time.Now())
 	s.keep(intent)

@@ -24,7 +24,7 @@ folder) names, or the flags do, without building anything.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env))
+	cmd.AddCommand(newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env), newDeployTask(env))
 	return cmd
 }
 
