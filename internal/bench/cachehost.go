@@ -31,6 +31,7 @@ type cacheHost struct {
 	program    string
 	minio      string // host:port
 	repository string
+	only       string // one part; empty: all
 	files      int
 	bytes      int64
 	folders    int // made by fresh
@@ -50,6 +51,7 @@ func newCacheHost(ctx context.Context, h *host) (*cacheHost, error) {
 	}
 	flags := flag.NewFlagSet("cache", flag.ContinueOnError)
 	flags.StringVar(&c.repository, "repository", "", "a Maven repository to save and restore; default: that of testdata/apps/orders")
+	flags.StringVar(&c.only, "only", "", "one part: save, wire, restore, more or maven")
 	if err := flags.Parse(h.args); err != nil {
 		return nil, err
 	}
