@@ -55,17 +55,13 @@ func (l *Lease) Apply(ctx context.Context, want *tree.Tree, fetch Fetch) (Applie
 }
 
 func (l *Lease) apply(ctx context.Context, want []tree.Entry, fetch Fetch) (Applied, error) {
-	a := &applying{lease: l, folders: func() error { return nil }, next: &index{files: make(map[string]record, len(want))}}
+	a := &applying{lease: l, next: &index{files: make(map[string]record, len(want))}}
 	missing, err := a.clear(ctx, want)
 	if err == nil {
-		go a.folders() // while the first bytes are on their way
 		missing, err = a.copy(ctx, missing)
 	}
 	if err == nil && len(missing) > 0 {
 		missing, err = fetch(ctx, missing, a.sink)
-	}
-	if made := a.folders(); err == nil {
-		err = made
 	}
 	if err != nil { // what was not looked at stands as it was: its stat decides
 		for name, r := range l.index.files {
@@ -85,8 +81,7 @@ func (l *Lease) apply(ctx context.Context, want []tree.Entry, fetch Fetch) (Appl
 
 // applying is one Apply under way.
 type applying struct {
-	lease   *Lease
-	folders func() error // makes what folders are lacking, once
+	lease *Lease
 
 	mu   sync.Mutex // guards what follows
 	next *index
@@ -101,7 +96,7 @@ func (a *applying) put(path string, r record, count *Count) {
 }
 
 // clear keeps what is wanted and trusted, removes the rest, and returns what is
-// missing. It sees to it that folders knows what to make.
+// missing.
 func (a *applying) clear(ctx context.Context, want []tree.Entry) (missing []tree.Entry, err error) {
 	l := a.lease
 	if err := os.MkdirAll(l.Dir(), 0o755); err != nil {
@@ -131,21 +126,7 @@ func (a *applying) clear(ctx context.Context, want []tree.Entry) (missing []tree
 		return nil, err
 	}
 	a.done.Removed = len(there.files)
-	for _, d := range there.dirs {
-		delete(folders, d)
-	}
-	a.folders = sync.OnceValue(func() error { return l.makeFolders(sortedKeys(folders)) })
 	return missing, nil
-}
-
-// makeFolders makes folders, those above first.
-func (l *Lease) makeFolders(names []string) error {
-	for _, name := range names {
-		if err := os.Mkdir(l.path(name), 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // trusted tells whether the file that is there is the wanted one.
@@ -191,7 +172,6 @@ func (l *Lease) remove(there *found, folders map[string]bool) error {
 			return err
 		}
 	}
-	there.dirs = slices.DeleteFunc(there.dirs, func(name string) bool { return !folders[name] })
 	return nil
 }
 
@@ -290,9 +270,6 @@ func (a *applying) copyOne(ctx context.Context, e tree.Entry, sources []string) 
 // other bytes is no error.
 func (a *applying) copyFrom(e tree.Entry, from io.ReadCloser, check bool) (bool, error) {
 	defer from.Close()
-	if err := a.folders(); err != nil {
-		return false, err
-	}
 	source := &reader{Reader: from}
 	r, err := write(a.lease.path(e.Path), source, e.Size, modeOf(e), e.Digest, check)
 	if err == nil {
@@ -323,9 +300,6 @@ func (r *reader) Read(p []byte) (int, error) {
 // sink is a tree.Sink: what it is given verifies itself at its end.
 func (a *applying) sink(ctx context.Context, e tree.Entry, r io.Reader) error {
 	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := a.folders(); err != nil {
 		return err
 	}
 	rec, err := write(a.lease.path(e.Path), r, e.Size, modeOf(e), e.Digest, false)

@@ -90,10 +90,17 @@ func write(p string, r io.Reader, size int64, mode fs.FileMode, d cache.Digest, 
 	return record{digest: d, mode: now.mode, stamp: now.stamp}, f.Close()
 }
 
-// create makes a new file, in place of one that is there.
+// create makes a new file, in place of one that is there, and the folders that
+// it lacks: each writer its own, instead of all waiting for one that makes them.
 func create(p string, mode fs.FileMode) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	f, err := os.OpenFile(p, flags, mode.Perm())
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(p, flags, mode.Perm())
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
 	}
