@@ -129,26 +129,30 @@ func (a *Archive) Reader() *zip.Reader { return a.zip }
 // Nested opens an archive that is an entry of this one: where it lies when it
 // is stored, else inflated into memory, at most limit bytes of it.
 func (a *Archive) Nested(f *zip.File, limit int64) (*zip.Reader, error) {
-	if f.Method == zip.Store {
-		offset, err := f.DataOffset()
-		if err != nil {
-			return nil, fmt.Errorf("open %s: %w", f.Name, err)
-		}
-		z, err := zip.NewReader(io.NewSectionReader(a.raw, offset, int64(f.UncompressedSize64)), int64(f.UncompressedSize64))
-		if err != nil {
-			return nil, fmt.Errorf("open %s: %w", f.Name, err)
-		}
-		return z, nil
-	}
-	b, err := Read(f, limit)
+	r, err := a.Content(f, limit)
 	if err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	z, err := zip.NewReader(r, int64(f.UncompressedSize64))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.Name, err)
 	}
 	return z, nil
+}
+
+// Content gives an entry's content to read anywhere in: where it lies when it
+// is stored, without a look at its checksum; else inflated into memory, at
+// most limit bytes of it.
+func (a *Archive) Content(f *zip.File, limit int64) (io.ReaderAt, error) {
+	if f.Method != zip.Store {
+		b, err := Read(f, limit)
+		return bytes.NewReader(b), err
+	}
+	offset, err := f.DataOffset()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.Name, err)
+	}
+	return io.NewSectionReader(a.raw, offset, int64(f.UncompressedSize64)), nil
 }
 
 // Lookup returns an entry by its whole name, or nil.

@@ -127,7 +127,7 @@ func TestBaseByReference(t *testing.T) {
 	host, requests := baseRegistry(t, nil)
 	memory, at := newCache(t), t.TempDir()
 	in := bootJar(t, t.TempDir(), time.Now(), nil)
-	c := Config{Base: host + "/base/java:17", Layout: at}
+	c := Config{Base: host + "/base/java:17", Layout: at, Jars: jarsVerbatim}
 	deps := Deps{Cache: memory, Keychain: authn.NewMultiKeychain()}
 	var e told
 	r, err := New(c, deps).Run(t.Context(), e.env(), in)

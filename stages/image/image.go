@@ -20,6 +20,7 @@ type Config struct {
 	Base    string   `yaml:"base"`
 	Modules []string `yaml:"modules"` // modules that jdeps cannot see, added to the jlink base
 	JVM     []string `yaml:"jvm"`     // JVM flags of the entrypoint
+	Jars    string   `yaml:"jars"`    // stored (the default): libraries rewritten without compression of their own; verbatim: as they are
 	Layout  string   `yaml:"-"`       // the OCI layout's folder, absolute: .fastship/image
 	// Insecure allows plain http to the base's registry when it is not on
 	// this machine.

@@ -14,7 +14,7 @@ import (
 
 // applicationVersion changes whenever the same jar would give other layers,
 // modules or warnings.
-const applicationVersion = "1"
+const applicationVersion = "2"
 
 // application is all that an image takes from the jar. A known one spares
 // reading the jar; base and labels are apart, so that another commit or
@@ -23,13 +23,22 @@ type application struct {
 	Kind     string      `json:"kind"`
 	Release  int         `json:"release"` // the Java release that its classes need; 0 when unknown
 	Warnings []string    `json:"warnings,omitempty"`
+	Notes    []string    `json:"notes,omitempty"`   // which libraries stayed as they are, and why
 	Modules  []string    `json:"modules,omitempty"` // of the JDK, complete; with a jlink base alone
 	Layers   []oci.Layer `json:"layers"`            // bottom first
 }
 
+// warn says what the user should know of the jar.
 func (a application) warn(env runner.Env) {
 	for _, w := range a.Warnings {
 		env.Emit(runner.Warning{Text: w})
+	}
+}
+
+// note says what became of the libraries.
+func (a application) note(env runner.Env) {
+	for _, n := range a.Notes {
+		env.Emit(runner.Note{Text: n})
 	}
 }
 
@@ -40,7 +49,7 @@ func (s *Step) name(book *stamp.Book, in In, jdk jre.JDK) cache.Key {
 		return ""
 	}
 	key := cache.NewKey("image application", applicationVersion).Add("jar", string(in.Jar.Digest)).
-		Add("snapshots", in.Snapshots).Add("codec", codec().Name)
+		Add("snapshots", in.Snapshots).Add("codecs", []string{s.config.codec(true).Name, s.config.codec(false).Name}).Add("jars", s.config.packing())
 	if s.config.Base == jlink {
 		id, err := jdk.Identity()
 		if err != nil {

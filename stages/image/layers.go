@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"io"
 	"slices"
@@ -29,25 +28,18 @@ type layerFile struct {
 	Digest cache.Digest `json:"digest"`
 	size   int64
 	open   func() (io.ReadCloser, error)
-}
 
-// layerKey names a layer's content: the codec, and each jar's place and
-// sha256. Nothing weaker will do. The jar that Maven made has a CRC-32 of
-// every library inside, for free; but two builds of one snapshot may agree in
-// it, and reading 60 MB for their sha256 takes 40 ms.
-func layerKey(codec oci.Codec, files []layerFile) cache.Key {
-	return cache.NewKey("image layer", "1").Add("codec", codec.Name).Add("files", files).Key()
+	library bool
+	content func() (io.ReaderAt, io.Closer, error) // of a library
 }
-
-// codec compresses the application's layers. Jars are compressed already, so
-// more than the lightest gzip buys next to nothing.
-func codec() oci.Codec { return oci.Gzip(1) }
 
 // planLayers sorts the application's jars into layers, bottom first.
 func planLayers(app *appjar.App) (map[string][]layerFile, error) {
 	files := map[string][]layerFile{}
 	for _, l := range app.Libraries {
-		files[l.Layer] = append(files[l.Layer], layerFile{home + "/lib/" + l.Name, l.Digest, l.Size, l.Open})
+		files[l.Layer] = append(files[l.Layer], layerFile{
+			Path: home + "/lib/" + l.Name, Digest: l.Digest, size: l.Size, open: l.Open, library: true, content: l.Content,
+		})
 	}
 	// Once to learn its digest, and only if the layer is not there a second
 	// time to write it: however large, it is never in memory.
@@ -56,7 +48,7 @@ func planLayers(app *appjar.App) (map[string][]layerFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	files[app.Layer] = append(files[app.Layer], layerFile{home + "/app.jar", cache.FromSum(sum.Sum(nil)), size, pipe(app)})
+	files[app.Layer] = append(files[app.Layer], layerFile{Path: home + "/app.jar", Digest: cache.FromSum(sum.Sum(nil)), size: size, open: pipe(app)})
 	for _, f := range files {
 		slices.SortFunc(f, func(a, b layerFile) int { return strings.Compare(a.Path, b.Path) })
 	}
@@ -74,21 +66,21 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 	}
 }
 
-// makeLayers returns the application's layers in order, from the cache or
-// written now, and how many had to be written.
-func (s *Step) makeLayers(ctx context.Context, app *appjar.App) ([]oci.Layer, int, error) {
-	files, err := planLayers(app)
+// makeLayers fills the application's layers in order, from the cache or
+// written now, and returns how many had to be written.
+func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application) (int, error) {
+	files, err := planLayers(jar)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	layers := make([]oci.Layer, len(app.Layers))
-	hits := make([]bool, len(app.Layers))
+	layers := make([]madeLayer, len(jar.Layers))
+	hits := make([]bool, len(jar.Layers))
 	group, ctx := errgroup.WithContext(ctx)
-	for i, role := range app.Layers {
+	for i, role := range jar.Layers {
 		group.Go(func() error {
 			var err error
-			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, layerKey(codec(), files[role]), func(ctx context.Context) (oci.Layer, []cache.Descriptor, error) {
-				l, err := oci.WriteLayer(ctx, s.deps.Cache.Blobs, role, ociFiles(files[role]), codec())
+			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
+				l, err := s.writeLayer(ctx, role, files[role])
 				return l, []cache.Descriptor{l.Descriptor}, err
 			})
 			layers[i].Descriptor.Name = role // one key, whatever the layer is called
@@ -97,20 +89,15 @@ func (s *Step) makeLayers(ctx context.Context, app *appjar.App) ([]oci.Layer, in
 	}
 	err = group.Wait()
 	written := 0
-	for _, hit := range hits {
+	app.Layers, app.Notes = nil, nil
+	for i, hit := range hits {
 		if !hit {
 			written++
 		}
+		app.Layers = append(app.Layers, layers[i].Layer)
+		app.Notes = append(app.Notes, layers[i].Verbatim...)
 	}
-	return layers, written, err
-}
-
-func ociFiles(files []layerFile) []oci.File {
-	out := make([]oci.File, len(files))
-	for i, f := range files {
-		out[i] = oci.File{Path: f.Path, Mode: 0o644, ModTime: modTime(f.Digest), Size: f.size, Open: f.verified}
-	}
-	return out
+	return written, err
 }
 
 // modTime gives a jar a time that stands for its content. Class data archives
@@ -145,7 +132,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.ReadCloser.Read(p)
 	v.sum.Write(p[:n])
 	if err == io.EOF && cache.FromSum(v.sum.Sum(nil)) != v.file.Digest {
-		return n, fmt.Errorf("%s changed while it was read", v.file.Path)
+		return n, v.file.changed()
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -47,6 +48,9 @@ func (s *Step) Check(ctx context.Context) error {
 		if !strings.HasPrefix(flag, "-") && !strings.HasPrefix(flag, "@") {
 			return fault.New(fault.BadInput, "write each flag as one list item, such as -Xmx512m", "image.jvm: %q is no JVM flag: java would take it for the main class", flag)
 		}
+	}
+	if !slices.Contains([]string{"", jarsStored, jarsVerbatim}, s.config.Jars) {
+		return fault.New(fault.BadInput, "write stored or verbatim", "image.jars: %q is neither stored nor verbatim", s.config.Jars)
 	}
 	if s.config.Base != jlink {
 		if len(s.config.Modules) > 0 {
@@ -98,7 +102,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	}
 	for _, role := range app.Layers {
 		verb := "write"
-		if _, _, ok := cache.Lookup[oci.Layer](ctx, s.deps.Cache, layerKey(codec(), files[role])); ok {
+		if _, _, ok := cache.Lookup[madeLayer](ctx, s.deps.Cache, s.layerKey(files[role])); ok {
 			verb = "take from the cache"
 		}
 		say("%s layer %s: %s", verb, role, contents(files[role]))
@@ -177,6 +181,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 	key := s.name(book, in, jdk)
 	if app, ok := s.recall(ctx, key); ok {
 		app.warn(env)
+		app.note(env)
 		below, err := s.base(ctx, env, jdk, app.Modules)
 		if err != nil && !lost(err) {
 			return Out{}, 0, err
@@ -203,6 +208,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 		out, written, err = s.build(ctx, env, in, jdk, jar, &app)
 	}
 	if err == nil {
+		app.note(env)
 		s.remember(ctx, book, key, in, jar, app)
 	}
 	return out, written, err
@@ -226,7 +232,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, ja
 		return err
 	})
 	group.Go(func() (err error) {
-		app.Layers, written, err = s.makeLayers(groupCtx, jar)
+		written, err = s.makeLayers(groupCtx, jar, app)
 		return err
 	})
 	if err := group.Wait(); err != nil {

@@ -83,6 +83,14 @@ func rollback(s string) error {
 	return advise("write auto, ask or never", "%s is none of them", quote(s))
 }
 
+// jars holds the values of image.jars.
+func jars(s string) error {
+	if s == "stored" || s == "verbatim" {
+		return nil
+	}
+	return advise("write stored or verbatim", "%s is neither", quote(s))
+}
+
 // tune holds the values of maven.tune.
 func tune(s string) error {
 	switch s {

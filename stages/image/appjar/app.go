@@ -74,6 +74,9 @@ type Library struct {
 	Open func() (io.ReadCloser, error)
 	// Archive opens it to look inside.
 	Archive func() (*zip.Reader, io.Closer, error)
+	// Content opens its bytes to read anywhere in; nil for one that would
+	// have to be inflated into too much memory.
+	Content func() (io.ReaderAt, io.Closer, error)
 }
 
 // Open reads the jar at path, tells its kind and hashes its libraries.

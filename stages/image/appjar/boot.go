@@ -140,20 +140,31 @@ const maxNested = 10
 // maxInMemory bounds a compressed nested jar that is looked into.
 const maxInMemory = 256 << 20
 
+// maxContent bounds a compressed nested jar that is read out of order. Spring
+// Boot stores its libraries; only other packers compress them once more.
+const maxContent = 32 << 20
+
 func (a *App) addNested(names []string, lib string) error {
 	for _, n := range names {
 		f := a.archive.Lookup(n)
 		if f.Method == zip.Deflate && f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/maxNested > f.CompressedSize64 {
 			return fmt.Errorf("%w: library %s grows from %d to %d bytes", zipfs.ErrFormat, n, f.CompressedSize64, f.UncompressedSize64)
 		}
-		a.Libraries = append(a.Libraries, Library{
+		l := Library{
 			Name: strings.TrimPrefix(n, lib), Layer: layerOf(a.index, n),
 			Size: int64(f.UncompressedSize64), Open: nested(f),
 			Archive: func() (*zip.Reader, io.Closer, error) {
 				z, err := a.archive.Nested(f, maxInMemory)
 				return z, io.NopCloser(nil), err
 			},
-		})
+		}
+		if f.Method == zip.Store || f.UncompressedSize64 <= maxContent {
+			l.Content = func() (io.ReaderAt, io.Closer, error) {
+				r, err := a.archive.Content(f, maxContent)
+				return r, io.NopCloser(nil), err
+			}
+		}
+		a.Libraries = append(a.Libraries, l)
 	}
 	return nil
 }

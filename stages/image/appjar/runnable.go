@@ -99,6 +99,10 @@ func (a *App) readClassPath(m manifest, dir string) error {
 				}
 				return &z.Reader, z, nil
 			},
+			Content: func() (io.ReaderAt, io.Closer, error) {
+				f, err := os.Open(file)
+				return f, f, err
+			},
 		})
 	}
 	if len(missing) > 0 {

@@ -1,0 +1,144 @@
+package image
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"io"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/runner"
+)
+
+// library is a jar as build tools make it.
+func library(t testing.TB, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range []string{"META-INF/MANIFEST.MF", "a/A.class", "a/B.class"} {
+		f, err := w.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(f, strings.Repeat(text, 2000))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// libraries reads the jars below app/lib of an image's layers.
+func libraries(t testing.TB, at string, out Out) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	layers, err := read(t, at, out.Digest).Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers {
+		r, err := l.Uncompressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for files := tar.NewReader(r); ; {
+			h, err := files.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if path.Dir(h.Name) == "app/lib" && h.Typeflag == tar.TypeReg {
+				if found[path.Base(h.Name)], err = io.ReadAll(files); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r.Close()
+	}
+	return found
+}
+
+// TestStoredLibraries: libraries are stored in the image; what cannot be
+// rewritten stays as it is, and every run says so.
+func TestStoredLibraries(t *testing.T) {
+	good, lying := library(t, "good"), []byte(library(t, "liar"))
+	lying[bytes.LastIndex(lying, []byte("PK\x01\x02"))+16] ^= 1 // a checksum: found out half-way
+	jar := map[string]string{
+		"BOOT-INF/lib/big-1.0.jar": good, "BOOT-INF/lib/small-1.0.jar": "no jar", "BOOT-INF/lib/lying-1.0.jar": string(lying), "BOOT-INF/lib/own-1.0-SNAPSHOT.jar": library(t, "own"),
+	}
+	memory, at := newCache(t), t.TempDir()
+	c := Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: at}
+	digests := map[string]bool{}
+	for range 2 {
+		var e told
+		in := bootJar(t, t.TempDir(), time.Now(), jar)
+		r, err := New(c, Deps{Cache: memory, State: t.TempDir()}).Run(t.Context(), e.env(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[r.Out.Digest] = true
+		var notes []string
+		for _, body := range e.all {
+			if n, ok := body.(runner.Note); ok && strings.Contains(n.Text, "stays as it is") {
+				notes = append(notes, n.Text)
+			}
+		}
+		want := []string{
+			`lying-1.0.jar stays as it is in the image: entry "a/B.class" has not the checksum that it says`,
+			"small-1.0.jar stays as it is in the image: it has no central directory at its end",
+		}
+		if !slices.Equal(notes, want) {
+			t.Errorf("notes %q", notes)
+		}
+		found := libraries(t, at, r.Out)
+		if len(found) != 4 || string(found["small-1.0.jar"]) != "no jar" || !bytes.Equal(found["lying-1.0.jar"], lying) {
+			t.Errorf("%d libraries", len(found))
+		}
+		for _, name := range []string{"big-1.0.jar", "own-1.0-SNAPSHOT.jar"} {
+			z, err := zip.NewReader(bytes.NewReader(found[name]), int64(len(found[name])))
+			if err != nil || len(z.File) != 3 || z.File[1].Method != zip.Store {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if len(digests) != 1 {
+		t.Errorf("images %v", digests)
+	}
+	c.Jars = jarsVerbatim
+	r := run(t, c, memory, bootJar(t, t.TempDir(), time.Now(), jar))
+	if found := libraries(t, at, r.Out); string(found["big-1.0.jar"]) != good || digests[r.Out.Digest] {
+		t.Error("verbatim: the library is another one")
+	}
+}
+
+// TestLibraryWithinCompression: some packers compress the jars once more.
+func TestLibraryWithinCompression(t *testing.T) {
+	f := layerFile{Path: "app/lib/x.jar", Digest: cache.Sum(nil), library: true} // too large to unpack: no content
+	stays := map[string]string{}
+	s := New(Config{}, Deps{})
+	out, err := s.ready(t.Context(), []layerFile{f}, stays)
+	if err != nil || len(out) != 1 || !strings.Contains(stays[f.Path], "too large") {
+		t.Errorf("%v, %q", err, stays)
+	}
+}
+
+// TestLibraryChangesMeanwhile: a layer must hold what its key says.
+func TestLibraryChangesMeanwhile(t *testing.T) {
+	a, b := library(t, "good"), library(t, "evil")
+	f := layerFile{
+		Path: "app/lib/x.jar", Digest: cache.Sum([]byte(a)), size: int64(len(b)), library: true,
+		content: func() (io.ReaderAt, io.Closer, error) { return strings.NewReader(b), io.NopCloser(nil), nil },
+	}
+	s := New(Config{}, Deps{Cache: newCache(t)})
+	if _, err := s.writeLayer(t.Context(), "x", []layerFile{f}); err == nil || !strings.Contains(err.Error(), "app/lib/x.jar changed while it was read") {
+		t.Errorf("got %v", err)
+	}
+}
