@@ -1,7 +1,6 @@
 package stored
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -129,17 +128,18 @@ func readAt(r io.ReaderAt, p []byte, at int64) error {
 // sizes fit without it once they are known. The central header decides, and
 // one that needs the field is refused.
 func withoutZip64(extra []byte) []byte {
-	for at := 0; at+4 <= len(extra); {
-		next := at + 4 + int(le.Uint16(extra[at+2:]))
-		if next > len(extra) {
+	out := make([]byte, 0, len(extra))
+	for len(extra) >= 4 {
+		n := 4 + int(le.Uint16(extra[2:]))
+		if n > len(extra) {
 			break // padding of tools that align: kept as it is
 		}
-		if le.Uint16(extra[at:]) == extraZip64 {
-			return append(bytes.Clone(extra[:at]), withoutZip64(extra[next:])...)
+		if le.Uint16(extra) != extraZip64 {
+			out = append(out, extra[:n]...)
 		}
-		at = next
+		extra = extra[n:]
 	}
-	return extra
+	return append(out, extra...)
 }
 
 func hasZip64(extra []byte) bool { return len(withoutZip64(extra)) != len(extra) }

@@ -95,7 +95,6 @@ func same(t testing.TB, original, rewritten []byte) {
 			date, clock, maker, utf8 uint16
 		}
 		of := func(f *zip.File) kept {
-			//lint:ignore SA1019 the raw fields are what has to be the same.
 			return kept{f.Name, f.Comment, string(f.Extra), f.CRC32, f.ExternalAttrs, f.UncompressedSize64, f.ModifiedDate, f.ModifiedTime, f.CreatorVersion, f.Flags & 0x800}
 		}
 		if of(f) != of(g) {
