@@ -89,7 +89,7 @@ func register(ctx context.Context, api API, p Plan) (string, error) {
 			return arn, err
 		}
 		if FateOf(err) == Unknown {
-			latest, readErr := eventually(ctx, func() (TaskDefinition, error) { return api.TaskDefinition(ctx, p.Current.Family()) })
+			latest, readErr := eventually(ctx, func() (TaskDefinition, error) { return api.TaskDefinition(ctx, familyOf(p.Register)) })
 			if readErr != nil {
 				return "", errors.Join(err, readErr)
 			}

@@ -114,7 +114,14 @@ func (p Plan) Diff() ([]string, error) {
 	if p.Register == nil {
 		return nil, nil
 	}
-	now, err := CloneTaskDefinition(p.Current.Raw, p.Container, p.OldImage)
+	if p.File == nil {
+		now, err := CloneTaskDefinition(p.Current.Raw, p.Container, p.OldImage)
+		if err != nil {
+			return nil, err
+		}
+		return DiffJSON(now, p.Register)
+	}
+	now, err := asSaid(p.Current.Raw, p.Register)
 	if err != nil {
 		return nil, err
 	}

@@ -32,11 +32,23 @@ type Plan struct {
 	Force     bool            // start a deployment though the definition is the same
 	Essential map[string]bool // the containers that the task cannot live without
 	OldImage  string
+	File      json.RawMessage // the definition that is the truth; nil: what the service runs is
 }
 
 // Prepare reads what is and plans the way to target running image in
 // container. An empty image is one that nobody knows yet.
 func Prepare(ctx context.Context, api Reader, target Target, container, repository, image string) (Plan, error) {
+	return PrepareFile(ctx, api, target, container, repository, image, nil)
+}
+
+// PrepareFile is Prepare where a definition (RegisterTaskDefinition's body) is
+// the truth in place of what the service runs; nil is none.
+func PrepareFile(ctx context.Context, api Reader, target Target, container, repository, image string, file json.RawMessage) (Plan, error) {
+	if file != nil {
+		if err := CheckDefinition(file); err != nil {
+			return Plan{}, err
+		}
+	}
 	service, err := api.Service(ctx, target)
 	if err != nil {
 		return Plan{}, err
@@ -48,27 +60,38 @@ func Prepare(ctx context.Context, api Reader, target Target, container, reposito
 	if err != nil {
 		return Plan{}, err
 	}
-	containers, err := current.Containers()
+	truth := current
+	if file != nil {
+		truth = TaskDefinition{Raw: file}
+	}
+	containers, err := truth.Containers()
 	if err != nil {
 		return Plan{}, err
 	}
 	if repository == "" {
 		repository = Repository(image)
 	}
-	p := Plan{Target: target, Action: Update, Image: image, Before: service, Current: current, Essential: map[string]bool{}}
+	p := Plan{Target: target, Action: Update, Image: image, Before: service, Current: current, File: file, Essential: map[string]bool{}}
 	if p.Container, err = ChooseContainer(containers, container, repository); err != nil {
 		return Plan{}, err
 	}
 	for _, c := range containers {
 		p.Essential[c.Name] = c.IsEssential()
-		if c.Name == p.Container {
-			p.OldImage = c.Image
-		}
 	}
+	p.OldImage = imageOf(current.Raw, p.Container)
 	if !known(image) {
 		return p, nil
 	}
 	return p, p.choose(ctx, api)
+}
+
+// Truth is the definition that a new revision is made from: the file's, else
+// what the service runs.
+func (p Plan) Truth() TaskDefinition {
+	if p.File != nil {
+		return TaskDefinition{ARN: familyOf(p.File), Raw: p.File}
+	}
+	return p.Current
 }
 
 // known tells an image that a plan can be exact about.
@@ -80,6 +103,9 @@ func known(image string) bool {
 // that an earlier, failed rollout registered is used again when it is the
 // family's latest.
 func (p *Plan) choose(ctx context.Context, api Reader) error {
+	if p.File != nil {
+		return p.chooseFile(ctx, api)
+	}
 	if p.OldImage == p.Image {
 		p.Existing = p.Current.ARN
 		p.Action, p.Force = sameRevision(p.Before)
@@ -99,6 +125,38 @@ func (p *Plan) choose(ctx context.Context, api Reader) error {
 	}
 	p.Register = wanted
 	return nil
+}
+
+// chooseFile is choose for a definition from a file.
+func (p *Plan) chooseFile(ctx context.Context, api Reader) error {
+	wanted, err := CloneTaskDefinition(p.File, p.Container, p.Image)
+	if err != nil {
+		return err
+	}
+	if registeredAs(p.Current.Raw, wanted) {
+		p.Existing = p.Current.ARN
+		p.Action, p.Force = sameRevision(p.Before)
+		return nil
+	}
+	latest, err := api.TaskDefinition(ctx, familyOf(wanted))
+	switch {
+	case FateOf(err) == Refused && err != nil: // a family that nobody registered
+	case err != nil:
+		return err
+	case latest.ARN != p.Current.ARN && latest.Active() && registeredAs(latest.Raw, wanted):
+		p.Existing = latest.ARN
+		return nil
+	}
+	p.Register = wanted
+	return nil
+}
+
+func familyOf(definition json.RawMessage) string {
+	var d struct {
+		Family string `json:"family"`
+	}
+	_ = json.Unmarshal(definition, &d) // CheckDefinition has read it
+	return d.Family
 }
 
 // sameDefinition reports whether a described revision is what registering

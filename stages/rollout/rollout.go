@@ -25,9 +25,14 @@ type Config struct {
 	Timeout   time.Duration `yaml:"timeout"`   // default 15m, and the bake times of the service's strategy
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
 	Rollback  deploy.Policy `yaml:"rollback"`  // auto, ask, never
-	Before    []string      `yaml:"before"`    // a command that runs once with the new image before the service is touched
-	After     []string      `yaml:"after"`     // and one after the rollout has succeeded
+	// TaskDefinition is a file, relative to Dir, that is the truth in place of
+	// what the service runs; the image is put into it.
+	TaskDefinition string   `yaml:"taskDefinition"`
+	Before         []string `yaml:"before"` // a command that runs once with the new image before the service is touched
+	After          []string `yaml:"after"`  // and one after the rollout has succeeded
 
+	// Dir is the folder of fastship.yaml.
+	Dir string `yaml:"-"`
 	// Repository is image.repository: it tells our container from sidecars
 	// before there is an image.
 	Repository string `yaml:"-"`
@@ -72,6 +77,9 @@ type Deps struct {
 	Logs func(task, container string) []string
 	// Ask asks a person a question that has a yes or no; nil where nobody is.
 	Ask func(ctx context.Context, question string) bool
+	// Getenv looks up variables in the task definition's file; by default none
+	// is set.
+	Getenv func(name string) (string, bool)
 	// State is the folder (absolute) that remembers a rollout which has not
 	// ended, for the run after one that was killed. Empty: none does.
 	State string
@@ -138,7 +146,7 @@ func (s *Step) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad, _ := plan.Current.Fits(plan.Container, s.cfg.Image)
+	bad, _ := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	if len(bad) > 1 {
 		return runner.Findings(bad)
 	}
@@ -152,7 +160,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		return runner.Plan[Out]{}, err
 	}
 	lines := s.taskLines(plan)
-	_, doubts := plan.Current.Fits(plan.Container, s.cfg.Image)
+	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		lines = append(lines, "warning: "+d)
 	}
@@ -165,8 +173,12 @@ func (s *Step) prepare(ctx context.Context, image string) (deploy.API, deploy.Pl
 	if err != nil {
 		return nil, deploy.Plan{}, err
 	}
+	file, err := s.definition()
+	if err != nil {
+		return nil, deploy.Plan{}, err
+	}
 	target := deploy.Target{Cluster: s.cfg.Cluster, Service: s.cfg.Service}
-	plan, err := deploy.Prepare(ctx, api, target, s.cfg.Container, s.cfg.Repository, image)
+	plan, err := deploy.PrepareFile(ctx, api, target, s.cfg.Container, s.cfg.Repository, image, file)
 	if ctx.Err() != nil {
 		return nil, deploy.Plan{}, context.Cause(ctx)
 	}
@@ -185,7 +197,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if err != nil {
 		return runner.Result[Out]{}, inRollout(ctx, err)
 	}
-	_, doubts := plan.Current.Fits(plan.Container, s.cfg.Image)
+	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		env.Emit(runner.Warning{Text: d})
 	}

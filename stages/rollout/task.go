@@ -31,7 +31,7 @@ func (s *Step) Task(ctx context.Context, env runner.Env, image string, command [
 
 // once runs a command as a task of its own, with the plan's image.
 func (s *Step) once(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan, what string, command []string) error {
-	definition, err := deploy.OneOffDefinition(plan.Current.Raw, plan.Container, plan.Image, command)
+	definition, err := deploy.OneOffDefinition(plan.Truth().Raw, plan.Container, plan.Image, command)
 	if err != nil {
 		return err
 	}

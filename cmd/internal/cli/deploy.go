@@ -61,7 +61,7 @@ func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error)
 		return nil, "", err
 	}
 	c := config.Deploy
-	c.Repository = config.Image.Repository
+	c.Repository, c.Dir = config.Image.Repository, dir
 	for _, given := range []struct {
 		flag string
 		key  *string
@@ -73,7 +73,7 @@ func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error)
 	if f.timeout > 0 {
 		c.Timeout = f.timeout
 	}
-	return rollout.New(c, rollout.Deps{}), dir, nil
+	return rollout.New(c, rollout.Deps{Getenv: env.Getenv}), dir, nil
 }
 
 // follow runs a verb that follows a rollout: its events go to the console,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
@@ -37,14 +38,26 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), push.Deps{Secret: opt.Secret}), pushed)
 		if opt.Spec.Deploy.Service != "" {
 			config := opt.Spec.Deploy
-			config.Repository = opt.Spec.Image.Repository
+			config.Repository, config.Dir = opt.Spec.Image.Repository, opt.Dir
 			if base := opt.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
 				config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
 			}
-			runner.Add(b, rollout.New(config, rollout.Deps{Ask: opt.Ask, State: opt.stateDir()}), runner.Map(b, reference, rolloutIn))
+			runner.Add(b, rollout.New(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.stateDir()}), runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil
+}
+
+// lookup finds a variable among KEY=value pairs; the last one of a name wins.
+func lookup(environ []string) func(name string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, pair := range slices.Backward(environ) {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}
 }
 
 func mavenStep(opt Options, memory *memory) *maven.Step {

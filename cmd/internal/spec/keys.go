@@ -45,6 +45,7 @@ var keys = []key{
 	{path: "deploy.container", doc: "The container whose image is replaced.", initial: "the only one, or the only essential one, of the task definition", check: ecsName},
 	{path: "deploy.timeout", doc: "How long a rollout may take.", initial: "15m, and the bake times of the service's strategy", example: "20m"},
 	{path: "deploy.rollback", doc: "What to do about a rollout that cannot become well: auto (go back to the last steady revision), ask or never.", initial: "auto, unless the service's own breaker has its rollback off", check: rollback, example: "never"},
+	{path: "deploy.taskDefinition", doc: "A file (JSON or YAML, relative to this one) that is the task definition; the image is put into it.", initial: "what the service runs, with the image replaced", example: "taskdef.json"},
 	{path: "deploy.before", doc: "A command (its words) that runs once with the new image, in a task of its own, before the service is touched.", example: "/opt/java/bin/java"},
 	{path: "deploy.after", doc: "A command that runs once after the rollout has succeeded.", example: "/opt/java/bin/java"},
 	{path: "deploy.region", doc: "The AWS region.", initial: "what the AWS SDK finds in environment and profile", check: region, example: "eu-central-1"},
