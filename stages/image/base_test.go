@@ -16,6 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -23,12 +27,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/google/go-containerregistry/pkg/v1/validate"
-
-	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/internal/fault"
-	"github.com/fastship/fastship/runner"
-	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 // layoutBuilder writes base images for tests.
@@ -135,7 +133,7 @@ func TestBaseByReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	img := read(t, at, r.Out.Digest)
-	if err := validate.Image(img); err != nil {
+	if err := validImage(img); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(r.Out.Base, host+"/base/java:17@sha256:") {
@@ -199,7 +197,7 @@ func TestBaseByReferenceFaults(t *testing.T) {
 		if err != nil || !broken.Load() {
 			t.Fatal(err)
 		}
-		if err := validate.Image(read(t, at, r.Out.Digest)); err != nil {
+		if err := validImage(read(t, at, r.Out.Digest)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -220,7 +218,7 @@ func TestOnJlink(t *testing.T) {
 	in := In{Jar: runner.Descriptor{Name: jar}, Name: "orders", JavaHome: home}
 	r := run(t, c, memory, in)
 	img := read(t, at, r.Out.Digest)
-	if err := validate.Image(img); err != nil {
+	if err := validImage(img); err != nil {
 		t.Error(err)
 	}
 	f, err := img.ConfigFile()

@@ -21,7 +21,13 @@ type Config struct {
 	Modules []string `yaml:"modules"` // modules that jdeps cannot see, added to the jlink base
 	JVM     []string `yaml:"jvm"`     // JVM flags of the entrypoint
 	Jars    string   `yaml:"jars"`    // stored (the default): libraries rewritten without compression of their own; verbatim: as they are
-	Layout  string   `yaml:"-"`       // the OCI layout's folder, absolute: .fastship/image
+	// Compression is that of layers: gzip, zstd, or auto (the default), which
+	// is zstd where every reader of the image is known to take it.
+	Compression string `yaml:"compression"`
+	// Pushed says that the image goes to a registry, for readers that nobody
+	// here knows.
+	Pushed bool   `yaml:"-"`
+	Layout string `yaml:"-"` // the OCI layout's folder, absolute: .fastship/image
 	// Insecure allows plain http to the base's registry when it is not on
 	// this machine.
 	Insecure bool `yaml:"-"`

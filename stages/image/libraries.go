@@ -32,16 +32,6 @@ func (c Config) packing() string {
 	return stored.Version
 }
 
-// codec compresses a layer of libraries or, without any, of the application
-// alone. Jars that are compressed already gain next to nothing by more than
-// the lightest gzip; rewritten ones a seventh, and that once for many pushes.
-func (c Config) codec(libraries bool) oci.Codec {
-	if libraries && c.Jars != jarsVerbatim {
-		return oci.Gzip(6)
-	}
-	return oci.Gzip(1)
-}
-
 func (s *Step) codecOf(files []layerFile) oci.Codec {
 	return s.config.codec(slices.ContainsFunc(files, func(f layerFile) bool { return f.library }))
 }

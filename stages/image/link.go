@@ -14,15 +14,11 @@ import (
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
-// baseCodec compresses the linked base: once in a long time, and every pull
-// gains by it.
-func baseCodec() oci.Codec { return oci.Gzip(6) }
-
 // link makes the base that needs no network.
 func (s *Step) link(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {
 	cached := true
 	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
-		JDK: jdk, Modules: modules, Codec: baseCodec(),
+		JDK: jdk, Modules: modules, Codec: s.config.baseCodec(),
 		Emit: func(body runner.Body) {
 			cached = false // only linking has anything to tell
 			env.Emit(body)

@@ -52,6 +52,9 @@ func (s *Step) Check(ctx context.Context) error {
 	if !slices.Contains([]string{"", jarsStored, jarsVerbatim}, s.config.Jars) {
 		return fault.New(fault.BadInput, "write stored or verbatim", "image.jars: %q is neither stored nor verbatim", s.config.Jars)
 	}
+	if !slices.Contains([]string{"", compressionAuto, compressionGzip, compressionZstd}, s.config.Compression) {
+		return fault.New(fault.BadInput, "write auto, gzip or zstd", "image.compression: %q is none of auto, gzip and zstd", s.config.Compression)
+	}
 	if s.config.Base != jlink {
 		if len(s.config.Modules) > 0 {
 			return fault.New(fault.BadInput, "leave image.modules out, or set image.base: jlink", "image.modules goes with the jlink base; %s has the modules it has", s.config.Base)

@@ -91,6 +91,15 @@ func jars(s string) error {
 	return advise("write stored or verbatim", "%s is neither", quote(s))
 }
 
+// compression holds the values of image.compression.
+func compression(s string) error {
+	switch s {
+	case "auto", "gzip", "zstd":
+		return nil
+	}
+	return advise("write auto, gzip or zstd", "%s is none of them", quote(s))
+}
+
 // tune holds the values of maven.tune.
 func tune(s string) error {
 	switch s {

@@ -57,6 +57,7 @@ type Image struct {
 // Image is the part of the image stage. Insecure holds for its base, too.
 func (i Image) Image() image.Config {
 	c := i.ImageConfig
+	c.Pushed = i.PushConfig.Repository != ""
 	c.Insecure = i.PushConfig.Insecure
 	return c
 }

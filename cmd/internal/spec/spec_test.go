@@ -79,7 +79,7 @@ func TestParse(t *testing.T) {
 		}
 	}
 	s := fullSpec()
-	if i := s.Image.Image(); !i.Insecure || i.Base != "jlink" {
+	if i := s.Image.Image(); !i.Insecure || !i.Pushed || i.Base != "jlink" {
 		t.Errorf("the image stage gets %+v", i)
 	}
 	if p := s.Image.Push(); !reflect.DeepEqual(p, s.Image.PushConfig) {
