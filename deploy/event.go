@@ -74,6 +74,10 @@ type Trouble struct {
 	Without string
 }
 
+// LeftEarly says what goes on in ECS when the wait ends before the rollout is
+// steady, as was asked for.
+type LeftEarly struct{ What string }
+
 // Unverified says that success proves nothing: no task was asked for.
 type Unverified struct{}
 
@@ -88,4 +92,5 @@ func (HookWaits) event()  {}
 func (GaveUp) event()     {}
 func (Said) event()       {}
 func (Trouble) event()    {}
+func (LeftEarly) event()  {}
 func (Unverified) event() {}

@@ -46,6 +46,8 @@ type Options struct {
 	// the first minute and after each surprise, then 4–5 s), for a double on
 	// the same machine.
 	PollEvery time.Duration
+	// Until is how far to follow.
+	Until Until
 	// Rollback is what to do about a rollout that cannot become well, Ask whom
 	// to ask (nil: nobody is there).
 	Rollback Policy
@@ -148,6 +150,9 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 	}
 	result := f.end(now, o)
 	if result != nil {
+		if result.Outcome == Succeeded && result.Detail != "" {
+			emit(LeftEarly{result.Detail})
+		}
 		if result.Outcome == Succeeded && f.service.Desired == 0 {
 			emit(Unverified{})
 		}

@@ -12,6 +12,9 @@ func (f *Follower) judge(now time.Time) *Result {
 	if s := f.service.Status; s != "" && s != "ACTIVE" {
 		return &Result{Outcome: Failed, Cause: fmt.Sprintf("service %s was deleted: it is %s", f.service.Name, s)}
 	}
+	if r := f.arrived(); r != nil {
+		return r
+	}
 	if f.deployed != nil {
 		return f.judgeByDeployment(now)
 	}

@@ -164,7 +164,7 @@ func (f *Follower) goBack(ctx context.Context, api API, target Target, to string
 		return failed(err.Error()), nil
 	}
 	opt := f.opt
-	opt.Rollback = Never
+	opt.Rollback, opt.Until = Never, Steady
 	r, err := Follow(ctx, api, target, NewFollower(begun, f.essential, opt, time.Now()), emit)
 	if err != nil {
 		return Result{}, err

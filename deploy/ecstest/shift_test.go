@@ -148,10 +148,10 @@ func TestPause(t *testing.T) {
 		want    ecstest.Verdict
 		least   time.Duration
 	}{
-		{"continued", "", "CONTINUE", ecstest.Succeeded, 5 * time.Minute},
-		{"rolled back", "", "ROLLBACK", ecstest.RolledBack, 5 * time.Minute},
-		{"times out", `, "timeoutConfiguration": {"timeoutInMinutes": 30}`, "", ecstest.RolledBack, 30 * time.Minute},
-		{"times out and goes on", `, "timeoutConfiguration": {"timeoutInMinutes": 30, "action": "CONTINUE"}`, "", ecstest.Succeeded, 30 * time.Minute},
+		{"continued", "", "CONTINUE", ecstest.Succeeded, 2 * time.Minute},
+		{"rolled back", "", "ROLLBACK", ecstest.RolledBack, 2 * time.Minute},
+		{"times out", `, "timeoutConfiguration": {"timeoutInMinutes": 3}`, "", ecstest.RolledBack, 3 * time.Minute},
+		{"times out and goes on", `, "timeoutConfiguration": {"timeoutInMinutes": 3, "action": "CONTINUE"}`, "", ecstest.Succeeded, 3 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			virtual(t, ecstest.Script{}, func(b *bench) {
@@ -159,7 +159,7 @@ func TestPause(t *testing.T) {
 				start := time.Now()
 				b.deploy("app:2", healthCheck)
 				b.watch(2*time.Hour, func(r types.ServiceDeployment) {
-					if c.action == "" || time.Since(start) < 5*time.Minute || len(r.LifecycleHookDetails) == 0 || r.LifecycleHookDetails[0].Status != types.DeploymentLifecycleHookStatusAwaitingAction {
+					if c.action == "" || time.Since(start) < 2*time.Minute || len(r.LifecycleHookDetails) == 0 || r.LifecycleHookDetails[0].Status != types.DeploymentLifecycleHookStatusAwaitingAction {
 						return
 					}
 					_, err := b.client.ContinueServiceDeployment(b.Context(), &ecs.ContinueServiceDeploymentInput{

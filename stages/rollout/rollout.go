@@ -31,6 +31,8 @@ type Config struct {
 	Before         []string `yaml:"before"` // a command that runs once with the new image before the service is touched
 	After          []string `yaml:"after"`  // and one after the rollout has succeeded
 
+	// WaitFor is how far the rollout is followed; empty: steady.
+	WaitFor deploy.Until `yaml:"waitFor"`
 	// Dir is the folder of fastship.yaml.
 	Dir string `yaml:"-"`
 	// Repository is image.repository: it tells our container from sidecars
@@ -139,7 +141,7 @@ func (s *Step) Check(ctx context.Context) error {
 	if s.cfg.Service == "" {
 		return fault.New(fault.BadInput, "set deploy.service to the name of an ECS service", "no service to deploy to: deploy.service is empty")
 	}
-	if err := deploy.CheckPolicy(s.cfg.Rollback); err != nil {
+	if err := errors.Join(deploy.CheckPolicy(s.cfg.Rollback), deploy.CheckUntil(s.cfg.WaitFor)); err != nil {
 		return err
 	}
 	_, plan, err := s.prepare(ctx, "")
@@ -222,7 +224,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
 	}
 	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{
-		Timeout: s.timeout(plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Ask: s.deps.Ask,
+		Timeout: s.timeout(plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Until: s.cfg.WaitFor, Ask: s.deps.Ask,
 	}, start)
 	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
 	if err != nil {

@@ -49,6 +49,8 @@ func tell(emit func(runner.Body), e deploy.Event) {
 			return
 		}
 		warn("%v; still waiting", e.Err)
+	case deploy.LeftEarly:
+		note("%s", e.What)
 	case deploy.Unverified:
 		warn("the service's desired count is 0: no task was started, so nothing was verified")
 	}

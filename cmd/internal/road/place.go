@@ -91,7 +91,7 @@ func (p *place) rolloutStep() runner.Step[rollout.In, rollout.Out] {
 		make: func() runner.Step[rollout.In, rollout.Out] {
 			config := rollout.Config{
 				Cluster: p.seen.Cluster(), Service: p.seen.Service(), Container: p.seen.Container(),
-				Timeout: p.opt.Spec.Deploy.Timeout, Rollback: p.opt.Spec.Deploy.Rollback, Repository: p.seen.Repository(),
+				Timeout: p.opt.Spec.Deploy.Timeout, Rollback: p.opt.Spec.Deploy.Rollback, WaitFor: p.opt.Spec.Deploy.WaitFor, Repository: p.seen.Repository(),
 			}
 			if config.Timeout == 0 {
 				config.Timeout = sandboxTimeout

@@ -74,6 +74,15 @@ func tag(s string) error {
 	return nil
 }
 
+// waitFor holds the values of deploy.waitFor.
+func waitFor(s string) error {
+	switch s {
+	case "deployed", "healthy", "steady":
+		return nil
+	}
+	return advise("write deployed, healthy or steady", "%s is none of them", quote(s))
+}
+
 // rollback holds the values of deploy.rollback.
 func rollback(s string) error {
 	switch s {

@@ -183,6 +183,7 @@ func TestErrors(t *testing.T) {
 		"- a":                          `1:1: fastship.yaml wants keys and values, not a list`,
 		"maven: x":                     `1:8: maven wants keys and values, not text`,
 		"maven: {tune: fast}":          `1:15: maven.tune: "fast" is none of them | write auto, on or off`,
+		"deploy: {waitFor: ever}":      `1:19: deploy.waitFor: "ever" is none of them | write deployed, healthy or steady`,
 		"deploy: {rollback: maybe}":    `1:20: deploy.rollback: "maybe" is none of them | write auto, ask or never`,
 		"maven:\n  goals: package":     `2:10: maven.goals wants a list, not text | write [package]`,
 		"maven: {goals: {a: b}}":       `1:16: maven.goals wants a list, not keys and values`,
