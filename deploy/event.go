@@ -14,6 +14,7 @@ type Began struct {
 	Deployment     string // ecs-svc/…
 	TaskDefinition string
 	Found          bool // it was going on already
+	Resumed        bool // an earlier run began it, and did not come to its end
 }
 
 // State is a new state of the deployment, in ECS's words.

@@ -242,7 +242,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 // begin carries the plan out, or finds what a run that was killed began of it.
 func (s *Step) begin(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
 	if begun, found := s.resume(ctx, api, plan); found {
-		emit(deploy.Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Found: true})
+		emit(deploy.Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Resumed: true})
 		return begun, nil
 	}
 	if err := s.before(ctx, env, api, plan); err != nil {

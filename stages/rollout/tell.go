@@ -18,6 +18,10 @@ func tell(emit func(runner.Body), e deploy.Event) {
 	case deploy.Registered:
 		note("registered %s", deploy.ShortName(e.TaskDefinition))
 	case deploy.Began:
+		if e.Resumed {
+			note("an earlier run, which did not come to its end, began deployment %s of %s: following that", e.Deployment, deploy.ShortName(e.TaskDefinition))
+			return
+		}
 		if e.Found {
 			note("deployment %s of %s is going on already", e.Deployment, deploy.ShortName(e.TaskDefinition))
 			return
