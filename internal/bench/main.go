@@ -26,6 +26,7 @@ func benchmarks() []benchmark {
 		{"road", "a one-line change in orders, commit to pushed image, against bare Maven", true, road},
 		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", true, mavenStage},
 		{"unchanged", "orders with nothing to do, image and push included, against mvn -version", true, unchanged},
+		{"layers", "bytes of orders' image in each packing of libraries and layers [--project DIR]", true, layers},
 		{"cache", "a repository in S3 against tar + zstd, zip and a bare writer [--repository DIR]", false, cacheBench},
 	}
 }

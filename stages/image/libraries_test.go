@@ -4,10 +4,15 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"errors"
 	"io"
+	"math/rand/v2"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +145,69 @@ func TestLibraryChangesMeanwhile(t *testing.T) {
 	s := New(Config{}, Deps{Cache: newCache(t)})
 	if _, err := s.writeLayer(t.Context(), "x", []layerFile{f}); err == nil || !strings.Contains(err.Error(), "app/lib/x.jar changed while it was read") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLargeLibrary makes an image of a thin jar beside a large library, and
+// looks at the heap on the way. FASTSHIP_LIBRARY_MB is the library's size.
+func TestLargeLibrary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a large file")
+	}
+	mb := 48
+	if n, err := strconv.Atoi(os.Getenv("FASTSHIP_LIBRARY_MB")); err == nil {
+		mb = n
+	}
+	dir := t.TempDir()
+	writeLarge(t, filepath.Join(dir, "large.jar"), mb)
+	app := filepath.Join(dir, "app.jar")
+	writeZip(t, app, "META-INF/MANIFEST.MF", "Manifest-Version: 1.0\nMain-Class: a.Main\nClass-Path: large.jar\n\n", "a/Main.class", "\xca\xfe\xba\xbe\x00\x00\x00\x34")
+	for _, compression := range []string{compressionGzip, compressionZstd} {
+		runtime.GC()
+		done, peak := make(chan bool), make(chan uint64)
+		go func() {
+			var most uint64
+			for tick := time.NewTicker(20 * time.Millisecond); ; {
+				select {
+				case <-tick.C:
+					var m runtime.MemStats
+					runtime.ReadMemStats(&m)
+					most = max(most, m.HeapInuse+m.StackInuse)
+				case <-done:
+					peak <- most
+					return
+				}
+			}
+		}()
+		r := run(t, Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir(), Compression: compression}, newCache(t), In{Jar: runner.Descriptor{Name: app}})
+		close(done)
+		most := <-peak
+		if r.Out.Layers[1].Size < int64(mb)<<20 || most == 0 || most > 150<<20 {
+			t.Errorf("%s: a layer of %d bytes, peak heap %d MB", compression, r.Out.Layers[1].Size, most>>20)
+		}
+		t.Logf("%s: a library of %d MB, peak heap %d MB", compression, mb, most>>20)
+	}
+}
+
+// writeLarge writes a jar whose entries, of 8 MB, do not compress.
+func writeLarge(t testing.TB, path string, mb int) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(f)
+	noise := rand.NewChaCha8([32]byte{1})
+	for i := range (mb + 7) / 8 {
+		e, err := w.Create(strconv.Itoa(i))
+		if err == nil {
+			_, err = io.CopyN(e, noise, 8<<20)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
