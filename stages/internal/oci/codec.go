@@ -82,11 +82,12 @@ func Gzip(level int) Codec {
 func Zstd(level zstd.EncoderLevel) Codec {
 	const size = 4 << 20
 	return Codec{
-		Name:      fmt.Sprintf("zstd %s frames of %d, %s", level, size, library),
+		Name:      fmt.Sprintf("zstd %s frames and window of %d, %s", level, size, library),
 		MediaType: MediaTypeLayerZstd,
 		blockSize: size,
 		newBlock: func() (block, error) {
-			e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1))
+			e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+				zstd.WithWindowSize(size)) // a frame is no longer
 			if err != nil {
 				return nil, fmt.Errorf("start zstd %s: %w", level, err)
 			}

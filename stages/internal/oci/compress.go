@@ -26,18 +26,25 @@ type compressor struct {
 	blocks chan block  // idle compressors
 }
 
+// Bounds of what is compressed side by side, in blocks and in bytes: each
+// block in flight takes its size twice, and an encoder as much again.
+const (
+	maxWorkers  = 8
+	maxInFlight = 16 << 20
+)
+
 type job struct {
 	src  []byte
 	done chan []byte // the compressed block; closed without one after a failure
 }
 
 func newCompressor(ctx context.Context, codec Codec, dst io.Writer) (*compressor, error) {
-	workers := min(runtime.GOMAXPROCS(0), 8)
+	workers := min(runtime.GOMAXPROCS(0), maxWorkers, maxInFlight/codec.blockSize)
 	group, ctx := errgroup.WithContext(ctx)
 	c := &compressor{
 		ctx: ctx, codec: codec, sum: sha256.New(), group: group,
 		order:  make(chan *job, workers),
-		spare:  make(chan []byte, 4*workers),
+		spare:  make(chan []byte, 2*workers),
 		blocks: make(chan block, workers),
 	}
 	for range workers {
