@@ -124,4 +124,4 @@ func TestKeyIsKeptOnce(t *testing.T) {
 }
 
 // quiet is an environment that nobody listens to.
-func quiet() runner.Env { return runner.Env{Emit: func(runner.Body) {}} }
+func quiet() runner.Env { return runner.Env{Emit: func(runner.Body) {}, Background: inline} }

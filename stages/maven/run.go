@@ -49,7 +49,8 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	s.tune(ctx, env, j, in.Tree)
 	a, err := s.build(ctx, env, j)
-	defer func() { s.giveBack(env, j, repository, a) }() // what follows reads it
+	var keep func(context.Context)
+	defer func() { s.afterwards(env, j, repository, a, keep) }()
 	if err != nil {
 		return runner.Result[Out]{Out: a.out(j)}, err
 	}
@@ -59,7 +60,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		if j.refitted {
 			known = s.identify(ctx, j, in) // as the next run will have it
 		}
-		s.keep(ctx, env, j, known, in, &a, out)
+		keep = func(ctx context.Context) { s.keep(ctx, env, j, known, in, &a, out) }
 	}
 	return runner.Result[Out]{Out: out, Key: string(known.key)}, err
 }

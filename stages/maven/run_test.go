@@ -163,7 +163,7 @@ func BenchmarkRun(b *testing.B) {
 		`say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"`+dir+`/target/a.war"}'`+"\n")
 	s := New(Config{Dir: dir}, Deps{Cache: memory(), Environ: []string{"PATH=" + host + "/bin:/usr/bin:/bin", "JAVA_HOME=" + host + "/jdk"}})
 	for b.Loop() {
-		if _, err := s.Run(b.Context(), runner.Env{Emit: func(runner.Body) {}}, In{Dir: dir}); err != nil {
+		if _, err := s.Run(b.Context(), runner.Env{Emit: func(runner.Body) {}, Background: inline}, In{Dir: dir}); err != nil {
 			b.Fatal(err)
 		}
 	}

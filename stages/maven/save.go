@@ -14,16 +14,22 @@ import (
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
-// giveBack saves in the background what a build added to its repository, and
-// gives the repository back. It does so after failing tests, too; after a
-// build that was cut off nothing new is kept.
-func (s *Step) giveBack(env runner.Env, j *job, r *restored, a attempt) {
-	if r == nil {
+// afterwards keeps in the background what the job made, saves what it added to
+// its repository, and gives the repository back, which keep reads. It saves
+// after failing tests, too; after a build that was cut off nothing new is kept.
+func (s *Step) afterwards(env runner.Env, j *job, r *restored, a attempt, keep func(context.Context)) {
+	if keep == nil && r == nil {
 		return
 	}
-	env.Background("save Maven's repository", func(ctx context.Context) error {
-		keep, unsaved, err := s.save(ctx, env, j, r, a)
-		return errors.Join(err, r.lease.Label(r.names.Release, unsaved...), r.lease.Close(context.WithoutCancel(ctx), keep...))
+	env.Background("keep what Maven made", func(ctx context.Context) error {
+		if keep != nil {
+			keep(ctx)
+		}
+		if r == nil {
+			return nil
+		}
+		files, unsaved, err := s.save(ctx, env, j, r, a)
+		return errors.Join(err, r.lease.Label(r.names.Release, unsaved...), r.lease.Close(context.WithoutCancel(ctx), files...))
 	})
 }
 

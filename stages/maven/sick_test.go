@@ -210,7 +210,7 @@ func TestNoPlaceForARepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said run
-	env := runner.Env{Emit: func(b runner.Body) { said.events = append(said.events, b) }}
+	env := runner.Env{Emit: func(b runner.Body) { said.events = append(said.events, b) }, Background: inline}
 	if _, err := s.Run(t.Context(), env, In{Dir: y.Dir, Branch: "main"}); err != nil {
 		t.Fatal(err)
 	}

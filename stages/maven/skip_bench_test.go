@@ -32,7 +32,7 @@ func BenchmarkSkip(b *testing.B) {
 	for b.Loop() {
 		s := w.step(Config{})
 		s.deps.Explain = false
-		r, err := s.Run(b.Context(), runner.Env{Emit: func(runner.Body) {}}, in)
+		r, err := s.Run(b.Context(), runner.Env{Emit: func(runner.Body) {}, Background: inline}, in)
 		if err != nil || r.Status != runner.Cached {
 			b.Fatal(r.Status, err)
 		}

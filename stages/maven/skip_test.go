@@ -175,7 +175,7 @@ func (w *workshop) run(t testing.TB, c Config, environ ...string) (r run, starte
 	in := w.in
 	in.Dir, in.Read = w.dir, time.Now()
 	in.Files = slices.DeleteFunc(list(t, w.dir), func(f File) bool { return slices.Contains(w.ignored, f.Path) })
-	result, err := w.step(c, environ...).Run(t.Context(), runner.Env{Emit: emit}, in)
+	result, err := w.step(c, environ...).Run(t.Context(), runner.Env{Emit: emit, Background: inline}, in)
 	r.out, r.err = result.Out, err
 	after, _ := os.ReadFile(w.starts)
 	started = len(after) > len(before)

@@ -64,7 +64,13 @@ log=$(printf '%s\n' $MAVEN_OPTS | sed -n 's/.*:file=\(.*\):timemillis/\1/p' | se
 func (a *archiving) run(t *testing.T) (r run, how string, behind error) {
 	t.Helper()
 	var work func(context.Context) error
-	r = runBeside(t, t.Context(), a.Step, func(_ string, f func(context.Context) error) { work = f })
+	r = runBeside(t, t.Context(), a.Step, func(what string, f func(context.Context) error) {
+		if !strings.HasPrefix(what, "archive ") {
+			inline(what, f)
+			return
+		}
+		work = f
+	})
 	how = "neither"
 	for _, l := range of[runner.Log](r) {
 		switch {

@@ -139,6 +139,11 @@ func (b *Book) Save() {
 	if !b.changed {
 		return
 	}
+	for path, s := range Open(filepath.Dir(b.file)).known { // another stage may have kept its own meanwhile
+		if _, ours := b.known[path]; !ours {
+			b.known[path] = s
+		}
+	}
 	text := []byte(format + "\n")
 	for path, s := range b.known {
 		now, _ := look(path)
