@@ -24,8 +24,8 @@ func Dir(parent, prefix string) (dir string, remove func(), err error) {
 			return "", nil, err
 		}
 		lock, err := hold(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a sweep came between the two
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EWOULDBLOCK) {
+			continue // a sweep came between the two, and removes it
 		}
 		if err != nil {
 			_ = os.RemoveAll(dir)
