@@ -1,7 +1,6 @@
 package maven
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,31 +8,6 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
-
-// downloaded tells whether an artifact came from a remote repository: its
-// line in _remote.repositories ends in "NAME>REPOSITORY=". One that mvn install
-// wrote ends in "NAME>=", and one without a line counts as installed (resolver,
-// EnhancedLocalRepositoryManager).
-func downloaded(file string) bool {
-	f, err := os.Open(filepath.Join(filepath.Dir(file), "_remote.repositories"))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	remote := false
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		name, from, ok := strings.Cut(strings.TrimSpace(lines.Text()), ">")
-		if !ok || name != filepath.Base(file) {
-			continue
-		}
-		if from == "=" {
-			return false // installed over the download
-		}
-		remote = true
-	}
-	return remote && lines.Err() == nil
-}
 
 // repositoryPath is the artifact's file below the repository's root. Its ID is
 // group:artifact:extension[:classifier]:version.

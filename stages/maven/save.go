@@ -104,10 +104,12 @@ func (s *Step) send(ctx context.Context, env runner.Env, c tree.Change) error {
 // added or rightly edited, those that the store would not take before, and,
 // where no tree was found, all there are.
 func (r *restored) news(c lease.Changes) map[string]tree.File {
-	files := map[string]tree.File{}
+	files, untaken := map[string]tree.File{}, map[string]bool{}
+	for _, e := range r.unsaved {
+		untaken[e.Path] = true
+	}
 	for _, f := range r.lease.Files() {
-		untaken := func(e tree.Entry) bool { return e.Path == f.Path }
-		if r.releases == nil || slices.ContainsFunc(r.unsaved, untaken) {
+		if r.releases == nil || untaken[f.Path] {
 			files[f.Path] = f
 		}
 	}

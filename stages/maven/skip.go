@@ -230,7 +230,7 @@ func (j *job) needs(a *attempt) (needs, string) {
 		if strings.Contains(filepath.Base(filepath.Dir(r.File)), "-SNAPSHOT") {
 			return n, r.ID + " is a snapshot"
 		}
-		if !downloaded(r.File) {
+		if !mvn.Downloaded(r.File) {
 			return n, r.ID + " was installed on this host, not downloaded"
 		}
 		rel, ok := repositoryPath(r)

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/fastship/fastship/cache"
@@ -84,7 +86,7 @@ func (s *Step) Save(ctx context.Context, env runner.Env, in In, from string) (Tr
 	if err != nil {
 		return Transferred{}, err
 	}
-	selection, err := mvn.SelectFiles(ctx, os.DirFS(from), keysOf(files), nil)
+	selection, err := mvn.SelectFiles(ctx, os.DirFS(from), slices.Collect(maps.Keys(files)), nil)
 	if err != nil {
 		return Transferred{}, err
 	}
@@ -215,14 +217,6 @@ func filesOf(ctx context.Context, root string) (map[string]tree.File, error) {
 		return nil, fmt.Errorf("list Maven's repository %s: %w", root, err)
 	}
 	return files, nil
-}
-
-func keysOf(files map[string]tree.File) []string {
-	all := make([]string, 0, len(files))
-	for p := range files {
-		all = append(all, p)
-	}
-	return all
 }
 
 // newIn are the selected files that a tree does not hold: released artifacts

@@ -1,7 +1,6 @@
 package mvn
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha1"
@@ -10,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -242,14 +243,20 @@ func (s *selector) origin(p string) origin {
 	return fromHere
 }
 
+// Downloaded tells whether a file of a repository came from a remote one, and
+// was not installed over since.
+func Downloaded(file string) bool {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), tracking))
+	return err == nil && readTracking(text)[filepath.Base(file)]
+}
+
 // readTracking reads a tracking file, a list of FILE>REPOSITORY= (resolver's
 // EnhancedLocalRepositoryManager; an empty repository means this host), to
 // whether each file is known from remote repositories alone.
 func readTracking(text []byte) map[string]bool {
 	files := map[string]bool{}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
 		file, repository, ok := strings.Cut(line, ">")
 		if !ok || strings.HasPrefix(line, "#") {
 			continue
