@@ -27,7 +27,7 @@ func (s *Store) Expanded(ctx context.Context, d cache.Digest, fill func(dir stri
 	if _, err := s.blobPath(d); err != nil {
 		return "", nil, err
 	}
-	leave, err := s.enter(ctx, d)
+	leave, err := s.filling.Take(ctx, d)
 	if err != nil {
 		return "", nil, err
 	}
@@ -51,34 +51,6 @@ func (s *Store) Expanded(ctx context.Context, d cache.Digest, fill func(dir stri
 		}
 	}
 	return "", nil, fmt.Errorf("expand %s: %w", d, errBusy)
-}
-
-// enter lets one caller of this process at a time work on a digest's tree.
-func (s *Store) enter(ctx context.Context, d cache.Digest) (leave func(), err error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
-		busy, ok := s.filling[d]
-		if !ok {
-			mine := make(chan struct{})
-			s.filling[d] = mine
-			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				delete(s.filling, d)
-				s.mu.Unlock()
-				close(mine)
-			}, nil
-		}
-		s.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }
 
 // fill makes the tree under tmp, held against sweepers, and renames it to

@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/turns"
 )
 
 // Options configure a Store. The zero value is ready.
@@ -58,12 +59,12 @@ type Store struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
-	wrote   bool                           // something was written by this Store
-	swept   bool                           // tmp was cleared of the dead
-	trimmed bool                           // Trim has run
-	used    map[string]struct{}            // paths whose times wait to be moved
-	corrupt map[cache.Digest]fs.FileInfo   // files found not to match their name
-	filling map[cache.Digest]chan struct{} // trees being filled by this process
+	wrote   bool                         // something was written by this Store
+	swept   bool                         // tmp was cleared of the dead
+	trimmed bool                         // Trim has run
+	used    map[string]struct{}          // paths whose times wait to be moved
+	corrupt map[cache.Digest]fs.FileInfo // files found not to match their name
+	filling turns.Turns[cache.Digest]    // trees being filled by this process
 }
 
 var (
@@ -93,7 +94,7 @@ func Open(root string, opt Options) (*Store, error) {
 	}
 	return &Store{
 		root: abs, max: opt.MaxBytes, fs: osFS{}, now: time.Now,
-		used: map[string]struct{}{}, corrupt: map[cache.Digest]fs.FileInfo{}, filling: map[cache.Digest]chan struct{}{},
+		used: map[string]struct{}{}, corrupt: map[cache.Digest]fs.FileInfo{},
 	}, nil
 }
 

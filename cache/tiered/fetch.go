@@ -16,7 +16,7 @@ var errLocal = errors.New("the local cache")
 // no remote store gives it whole, for whatever reason; else the context's
 // error or the local store's.
 func (s *Store) fetch(ctx context.Context, d cache.Digest) error {
-	leave, err := s.enter(ctx, d)
+	leave, err := s.fetching.Take(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -79,29 +79,4 @@ func (t *transfer) Read(p []byte) (int, error) {
 		t.err = err
 	}
 	return n, err
-}
-
-// enter lets one caller at a time fetch a blob.
-func (s *Store) enter(ctx context.Context, d cache.Digest) (leave func(), err error) {
-	for {
-		s.mu.Lock()
-		busy, ok := s.fetching[d]
-		if !ok {
-			mine := make(chan struct{})
-			s.fetching[d] = mine
-			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				delete(s.fetching, d)
-				s.mu.Unlock()
-				close(mine)
-			}, nil
-		}
-		s.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }

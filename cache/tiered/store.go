@@ -28,6 +28,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
+	"github.com/fastship/fastship/internal/turns"
 )
 
 // Remote is what Store needs of a remote store; every cache.Store has it.
@@ -70,7 +71,7 @@ type Store struct {
 	mu       sync.Mutex
 	actions  map[cache.Key]answer[cache.Action]
 	blobs    map[cache.Digest]answer[cache.BlobInfo]
-	fetching map[cache.Digest]chan struct{}
+	fetching turns.Turns[cache.Digest]
 	sending  map[cache.Key]*upload
 	idle     *sync.Cond // of mu: an upload has ended
 }
@@ -93,7 +94,7 @@ func New(c Config) *Store {
 		guard: &guard{warn: c.Warn, timeout: c.Timeout, allowed: c.Failures, said: map[string]bool{}},
 
 		actions: map[cache.Key]answer[cache.Action]{}, blobs: map[cache.Digest]answer[cache.BlobInfo]{},
-		fetching: map[cache.Digest]chan struct{}{}, sending: map[cache.Key]*upload{},
+		sending: map[cache.Key]*upload{},
 	}
 	s.idle = sync.NewCond(&s.mu)
 	for _, r := range []Remote{c.Own, c.Base} {
