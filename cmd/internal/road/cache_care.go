@@ -3,7 +3,6 @@ package road
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/tree"
@@ -28,18 +27,8 @@ func cachePlaces(ctx context.Context, opt Options, warn func(error)) ([]cachePla
 	if err := memory.remotes.check(ctx); err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	said := map[string]bool{}
-	once := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if text := err.Error(); !said[text] {
-			said[text] = true
-			warn(err)
-		}
-	}
 	at := func(name, where string, store cache.Store) cachePlace {
-		return cachePlace{name, where, store, tree.New(tree.Config{Own: store, Warn: once})}
+		return cachePlace{name, where, store, tree.New(tree.Config{Own: store, Warn: warn})}
 	}
 	places := []cachePlace{at("local", memory.store.Root(), memory.store)}
 	if memory.remotes.own != nil {
@@ -60,15 +49,24 @@ type CacheVerified struct {
 // the remote store, and drops what is not what its name or sum says, unless
 // opt.DryRun.
 func VerifyCache(ctx context.Context, opt Options, warn func(error)) ([]CacheVerified, error) {
+	return atEach(ctx, opt, warn, func(p cachePlace) (CacheVerified, error) {
+		got, err := p.trees.Verify(ctx, opt.DryRun)
+		return CacheVerified{p.name, p.where, got}, err
+	})
+}
+
+// atEach does the same in every place; what one refuses does not spare the
+// others.
+func atEach[T any](ctx context.Context, opt Options, warn func(error), work func(cachePlace) (T, error)) ([]T, error) {
 	places, err := cachePlaces(ctx, opt, warn)
 	if err != nil {
 		return nil, err
 	}
-	var all []CacheVerified
+	var all []T
 	var errs []error
 	for _, p := range places {
-		got, err := p.trees.Verify(ctx, opt.DryRun)
-		all, errs = append(all, CacheVerified{p.name, p.where, got}), append(errs, err)
+		got, err := work(p)
+		all, errs = append(all, got), append(errs, err)
 	}
 	return all, errors.Join(errs...)
 }
@@ -83,15 +81,8 @@ type CacheCollected struct {
 // CollectCache removes what no live pointer or action refers to from the
 // stores of opt's scope; with opt.DryRun it only tells.
 func CollectCache(ctx context.Context, opt Options, warn func(error)) ([]CacheCollected, error) {
-	places, err := cachePlaces(ctx, opt, warn)
-	if err != nil {
-		return nil, err
-	}
-	var all []CacheCollected
-	var errs []error
-	for _, p := range places {
+	return atEach(ctx, opt, warn, func(p cachePlace) (CacheCollected, error) {
 		got, err := p.trees.GC(ctx, tree.GCOptions{DryRun: opt.DryRun})
-		all, errs = append(all, CacheCollected{p.name, p.where, got}), append(errs, err)
-	}
-	return all, errors.Join(errs...)
+		return CacheCollected{p.name, p.where, got}, err
+	})
 }
