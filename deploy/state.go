@@ -98,8 +98,15 @@ type Service struct {
 	Grace            time.Duration // health checks of new tasks are ignored that long
 	TargetGroups     []string      // ARNs
 	Stack            string        // of CloudFormation, where the tags were read
-	Deployments      []Deployment
-	Events           []ServiceEvent
+	// Where its tasks run, as the service asks for it. LaunchType (FARGATE, EC2,
+	// EXTERNAL) is empty with CapacityProviders, which then say it: FARGATE,
+	// FARGATE_SPOT, or names of the account's own. PlatformVersion is Fargate's:
+	// LATEST, 1.4.0, …; empty on others.
+	LaunchType        string
+	PlatformVersion   string
+	CapacityProviders []string
+	Deployments       []Deployment
+	Events            []ServiceEvent
 }
 
 // Primary is the deployment that the service is moving to or has reached.
@@ -110,6 +117,17 @@ func (s Service) Primary() (Deployment, bool) {
 		}
 	}
 	return Deployment{}, false
+}
+
+// Fargate reports whether Fargate alone runs the service's tasks: what then
+// pulls images is containerd.
+func (s Service) Fargate() bool {
+	for _, p := range s.CapacityProviders {
+		if p != "FARGATE" && p != "FARGATE_SPOT" {
+			return false
+		}
+	}
+	return s.LaunchType == "FARGATE" || s.LaunchType == "" && len(s.CapacityProviders) > 0
 }
 
 // Deployment is one entry of a service's list.

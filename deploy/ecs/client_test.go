@@ -59,6 +59,9 @@ func TestReads(t *testing.T) {
 			before.Desired != 2 || primary.Running != 2 || primary.Pending != 0 || primary.RolloutState != "COMPLETED" || primary.Created.IsZero() || len(before.Events) == 0 {
 			t.Errorf("service %+v", before)
 		}
+		if before.LaunchType != "FARGATE" || before.PlatformVersion != "LATEST" || !before.Fargate() {
+			t.Errorf("it runs on %s, version %s, by %v", before.LaunchType, before.PlatformVersion, before.CapacityProviders)
+		}
 		old, err := c.TaskDefinition(ctx, before.TaskDefinition)
 		if err != nil || old.ARN != before.TaskDefinition || old.Family() != "web" {
 			t.Fatalf("task definition %s: %v", old.ARN, err)

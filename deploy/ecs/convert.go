@@ -17,6 +17,10 @@ func service(s types.Service) deploy.Service {
 		Status:         aws.ToString(s.Status),
 		TaskDefinition: aws.ToString(s.TaskDefinition),
 		Desired:        int(s.DesiredCount),
+		LaunchType:     string(s.LaunchType), PlatformVersion: aws.ToString(s.PlatformVersion),
+	}
+	for _, p := range s.CapacityProviderStrategy {
+		d.CapacityProviders = append(d.CapacityProviders, aws.ToString(p.CapacityProvider))
 	}
 	if s.DeploymentController != nil {
 		d.Controller = string(s.DeploymentController.Type)
