@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/fastship/fastship/runner"
 )
 
 // Config is what the image section of fastship.yaml says to this stage.
@@ -36,9 +38,15 @@ type Deps struct {
 // In is the image to push.
 type In struct {
 	Layout string // the OCI layout's folder, absolute
-	Digest string // the manifest's
-	Commit string // for the default tag; empty outside git
-	Dirty  bool   // a dirty tree is never tagged as its commit
+	Digest string // the manifest's, or the index's
+	// Base is the pinned reference of the base image, whose layers the layout
+	// may lack; empty when it has them all.
+	Base string
+	// Attachments are manifests in the layout whose subject is the image:
+	// Name is sbom, provenance, ….
+	Attachments []runner.Descriptor
+	Commit      string // for the default tag; empty outside git
+	Dirty       bool   // a dirty tree is never tagged as its commit
 }
 
 // Out is where the image is now.

@@ -3,6 +3,7 @@ package push
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
@@ -117,37 +119,56 @@ func (r *repository) digestOf(ctx context.Context, tag string) (digest string, e
 	return digest, err
 }
 
-// send uploads the blobs that the registry does not have, and counts.
+// send uploads the image's blobs that the registry does not have, and counts.
 func (r *repository) send(ctx context.Context, env runner.Env, image image, out *Out) error {
 	missing, err := r.missing(ctx, image.blobs)
 	if err != nil {
 		return err
 	}
 	out.Reused = len(image.blobs) - len(missing)
-	p := &progress{emit: env.Emit}
-	for _, b := range missing {
-		p.total += b.Size
-	}
-	sent := make([]bool, len(missing))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i, b := range missing {
-		group.Go(func() error {
-			err := r.upload(groupCtx, image, b, p)
-			sent[i] = err == nil
-			return err
-		})
-	}
-	err = group.Wait()
-	for i, b := range missing {
-		if sent[i] {
-			out.Blobs++
-			out.Bytes += b.Size
-		}
+	sent, err := r.upload(ctx, image, missing, env.Emit)
+	for _, b := range sent {
+		out.Blobs++
+		out.Bytes += b.Size
 	}
 	return err
 }
 
+// content is where blobs are read: an image in a layout, or something in
+// memory. verify tells whether a blob that the registry refused is damaged.
+type content interface {
+	open(b cache.Descriptor, from int64) (io.ReadCloser, error)
+	verify(b cache.Descriptor) error
+}
+
+// upload sends blobs side by side and returns those that were sent, also when
+// an error comes with them. emit hears of the bytes.
+func (r *repository) upload(ctx context.Context, from content, blobs []cache.Descriptor, emit func(runner.Body)) ([]cache.Descriptor, error) {
+	p := &progress{emit: emit}
+	for _, b := range blobs {
+		p.total += b.Size
+	}
+	done := make([]bool, len(blobs))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, b := range blobs {
+		group.Go(func() error {
+			err := r.uploadBlob(groupCtx, from, b, p)
+			done[i] = err == nil
+			return err
+		})
+	}
+	err := group.Wait()
+	var sent []cache.Descriptor
+	for i, b := range blobs {
+		if done[i] {
+			sent = append(sent, b)
+		}
+	}
+	return sent, err
+}
+
+// missing returns the blobs that the registry does not have.
 func (r *repository) missing(ctx context.Context, blobs []cache.Descriptor) ([]cache.Descriptor, error) {
 	has := make([]bool, len(blobs))
 	group, ctx := errgroup.WithContext(ctx)
@@ -181,10 +202,10 @@ func (r *repository) has(ctx context.Context, d cache.Digest) (bool, error) {
 	return err == nil && resp.StatusCode == http.StatusOK, err
 }
 
-// upload sends one blob: POST for a place, PUT with the body, as containerd
-// does. A try that failed may have got through all the same, so the next one
-// asks first.
-func (r *repository) upload(ctx context.Context, image image, b cache.Descriptor, p *progress) error {
+// uploadBlob sends one blob: POST for a place, PUT with the body, as
+// containerd does. A try that failed may have got through all the same, so the
+// next one asks first.
+func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descriptor, p *progress) error {
 	again := false
 	err := registry.Retry(ctx, func() error {
 		if again {
@@ -195,15 +216,15 @@ func (r *repository) upload(ctx context.Context, image image, b cache.Descriptor
 		}
 		again = true
 		count := &counted{p: p}
-		err := r.put(ctx, image, b, count)
+		err := r.put(ctx, from, b, count)
 		if err != nil {
 			count.undo()
 		}
 		return err
 	})
 	if registry.HasCode(err, transport.DigestInvalidErrorCode) {
-		if damage := image.verify(b); damage != nil {
-			return fault.New(fault.ImageFailed, "remove the folder "+image.layout+" and run again", "send %s: %w", b.Digest, damage)
+		if damage := from.verify(b); damage != nil {
+			return fmt.Errorf("send %s: %w", b.Digest, damage)
 		}
 	}
 	if err != nil {
@@ -212,7 +233,7 @@ func (r *repository) upload(ctx context.Context, image image, b cache.Descriptor
 	return nil
 }
 
-func (r *repository) put(ctx context.Context, image image, b cache.Descriptor, count *counted) error {
+func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, count *counted) error {
 	post, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("blobs/uploads/"), nil)
 	if err != nil {
 		return err
@@ -229,7 +250,7 @@ func (r *repository) put(ctx context.Context, image image, b cache.Descriptor, c
 	query.Set("digest", string(b.Digest))
 	place.RawQuery = query.Encode()
 
-	body, err := image.open(b)
+	body, err := from.open(b, 0)
 	if err != nil {
 		return err
 	}
@@ -240,7 +261,7 @@ func (r *repository) put(ctx context.Context, image image, b cache.Descriptor, c
 	}
 	put.ContentLength = b.Size
 	put.GetBody = func() (io.ReadCloser, error) { // for a redirect or a stale connection
-		body, err := image.open(b)
+		body, err := from.open(b, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -254,25 +275,86 @@ func (r *repository) put(ctx context.Context, image image, b cache.Descriptor, c
 	return err
 }
 
-// tag puts the manifest under a tag.
-func (r *repository) tag(ctx context.Context, image image, tag string) error {
-	err := registry.Retry(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url("manifests/%s", tag), bytes.NewReader(image.manifest))
+// tag puts the image's manifest under a tag.
+func (r *repository) tag(ctx context.Context, m manifest, tag string) error {
+	if _, err := r.putManifest(ctx, tag, m); err != nil {
+		return errImmutable(tag, r.there[tag], fmt.Errorf("tag it %s: %w", tag, err))
+	}
+	return nil
+}
+
+// putManifest stores a manifest under a tag or under its own digest. linked
+// tells that the registry lists it among its subject's referrers (OCI-Subject,
+// distribution-spec v1.1, “Pushing Manifests with Subject”).
+func (r *repository) putManifest(ctx context.Context, reference string, m manifest) (linked bool, err error) {
+	err = registry.Retry(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url("manifests/%s", reference), bytes.NewReader(m.raw))
 		if err != nil {
 			return err
 		}
-		req.Header.Set("Content-Type", image.mediaType)
+		req.Header.Set("Content-Type", m.mediaType)
 		resp, err := r.do(req, http.StatusCreated, http.StatusOK, http.StatusAccepted)
 		if err != nil {
 			return err
 		}
-		if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != image.digest {
+		if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != m.digest {
 			return errors.New("the registry stored the manifest as " + got)
 		}
+		linked = resp.Header.Get("OCI-Subject") != ""
 		return nil
 	})
-	if err != nil {
-		return errImmutable(tag, r.there[tag], fmt.Errorf("tag it %s: %w", tag, err))
+	return linked, err
+}
+
+// manifestOf reads what a tag or a digest names; ok is false when the
+// repository has no such manifest.
+func (r *repository) manifestOf(ctx context.Context, reference string) (m manifest, ok bool, err error) {
+	mediaType, raw, err := r.get(ctx, "manifests/"+reference)
+	if registry.StatusOf(err) == http.StatusNotFound {
+		return m, false, nil
 	}
-	return nil
+	return manifest{digest: string(cache.Sum(raw)), mediaType: mediaType, raw: raw}, err == nil, err
+}
+
+// referrers lists the manifests whose subject is digest. ok is false for a
+// registry that has no referrers API: there the tag sha256-… lists them.
+func (r *repository) referrers(ctx context.Context, digest string) (list []v1.Descriptor, ok bool, err error) {
+	_, raw, err := r.get(ctx, "referrers/"+digest)
+	if status := registry.StatusOf(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusBadRequest {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	var x v1.IndexManifest
+	if err := json.Unmarshal(raw, &x); err != nil {
+		return nil, false, fmt.Errorf("read the referrers of %s: %w", digest, err)
+	}
+	return x.Manifests, true, nil
+}
+
+// get reads a small document of the repository.
+func (r *repository) get(ctx context.Context, path string) (mediaType string, body []byte, err error) {
+	err = registry.Retry(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("%s", path), nil)
+		if err != nil {
+			return err
+		}
+		acceptManifests(req)
+		resp, err := r.http.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if err := registry.CheckResponse(resp, http.StatusOK); err != nil {
+			return err
+		}
+		mediaType = resp.Header.Get("Content-Type")
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+		if err == nil && len(body) > maxManifest {
+			return fmt.Errorf("read %s: more than %d bytes", path, maxManifest)
+		}
+		return err
+	})
+	return mediaType, body, err
 }

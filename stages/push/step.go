@@ -171,8 +171,13 @@ func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in
 	if err := remote.send(ctx, env, image, &r.Out); err != nil {
 		return r, err
 	}
+	for _, child := range image.children {
+		if _, err := remote.putManifest(ctx, child.digest, child); err != nil {
+			return r, err
+		}
+	}
 	for _, t := range left {
-		if err := remote.tag(ctx, image, t); err != nil {
+		if err := remote.tag(ctx, image.root, t); err != nil {
 			return r, err
 		}
 	}
