@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,8 +19,12 @@ import (
 
 // assemble writes config and manifest of the image and its layout.
 func (s *Step) assemble(ctx context.Context, in In, app application, b base) (Out, error) {
-	labels := annotations(in, b)
-	config, err := json.Marshal(configFile(s.config, in, b, app.Layers, labels))
+	labels := annotations(s.config.Container, in, b)
+	file, err := configFile(s.config, in, b, app.Layers, labels)
+	if err != nil {
+		return Out{}, err
+	}
+	config, err := json.Marshal(file)
 	if err != nil {
 		return Out{}, fmt.Errorf("write the image's config: %w", err)
 	}
@@ -62,18 +67,20 @@ func (s *Step) keep(ctx context.Context, name, mediaType string, content []byte)
 	return d, nil
 }
 
-func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]string) v1.ConfigFile {
+func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]string) (v1.ConfigFile, error) {
 	config := b.config
 	config.User = userOf(b.config.User)
 	config.WorkingDir = "/" + home
 	config.Entrypoint = entrypoint(b.java, c.JVM)
-	config.Cmd = nil
 	config.Labels = maps.Clone(b.config.Labels)
 	if config.Labels == nil {
 		config.Labels = map[string]string{}
 	}
 	maps.Copy(config.Labels, labels)
-	created := v1.Time{Time: createdAt(in)}
+	if err := c.apply(&config); err != nil {
+		return v1.ConfigFile{}, err
+	}
+	created := v1.Time{Time: c.created(in)}
 	f := v1.ConfigFile{
 		Architecture: b.platform.Architecture, OS: b.platform.OS, Variant: b.platform.Variant, OSVersion: b.platform.OSVersion,
 		Created: created, Config: config, RootFS: v1.RootFS{Type: "layers"}, History: slices.Clone(b.history),
@@ -85,7 +92,7 @@ func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]s
 		f.RootFS.DiffIDs = append(f.RootFS.DiffIDs, hashOf(l.DiffID))
 		f.History = append(f.History, v1.History{Created: created, CreatedBy: "fastship", Comment: l.Descriptor.Name})
 	}
-	return f
+	return f, nil
 }
 
 // entrypoint starts the jar itself: only so does the JVM read all of its
@@ -96,24 +103,23 @@ func entrypoint(java string, flags []string) []string {
 	return slices.Concat([]string{java}, flags, []string{"-jar", "/" + home + "/app.jar"})
 }
 
-func createdAt(in In) time.Time {
-	if in.Created.IsZero() {
-		return time.Unix(0, 0).UTC()
-	}
-	return in.Created.UTC().Truncate(time.Second)
-}
-
-// annotations are OCI's pre-defined ones (image-spec, annotations.md). They
-// stand in the manifest and, as labels, in the config.
-func annotations(in In, b base) map[string]string {
+// annotations are OCI's pre-defined ones (image-spec, annotations.md), with
+// the values of image.labels where it names them. They stand in the manifest
+// and, as labels, in the config.
+func annotations(c Container, in In, b base) map[string]string {
 	all := map[string]string{
-		"org.opencontainers.image.created":     createdAt(in).Format(time.RFC3339),
+		"org.opencontainers.image.created":     c.created(in).Format(time.RFC3339),
 		"org.opencontainers.image.revision":    in.Revision,
 		"org.opencontainers.image.source":      in.Source,
 		"org.opencontainers.image.title":       in.Name,
 		"org.opencontainers.image.version":     in.Version,
 		"org.opencontainers.image.base.name":   b.ref,
 		"org.opencontainers.image.base.digest": b.digest,
+	}
+	for name, value := range c.Labels {
+		if strings.HasPrefix(name, "org.opencontainers.image.") {
+			all[name] = value
+		}
 	}
 	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
 	return all

@@ -24,6 +24,7 @@ type Config struct {
 	// Compression is that of layers: gzip, zstd, or auto (the default), which
 	// is zstd where every reader of the image is known to take it.
 	Compression string `yaml:"compression"`
+	Container   `yaml:",inline"`
 	// Pushed says that the image goes to a registry, for readers that nobody
 	// here knows.
 	Pushed bool   `yaml:"-"`

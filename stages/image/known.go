@@ -50,6 +50,9 @@ func (s *Step) name(book *stamp.Book, in In, jdk jre.JDK) cache.Key {
 	}
 	key := cache.NewKey("image application", applicationVersion).Add("jar", string(in.Jar.Digest)).
 		Add("snapshots", in.Snapshots).Add("codecs", []string{s.config.codec(true).Name, s.config.codec(false).Name}).Add("jars", s.config.packing())
+	if s.config.Main != "" {
+		key = key.Add("main", s.config.Main)
+	}
 	if s.config.Base == jlink {
 		id, err := jdk.Identity()
 		if err != nil {

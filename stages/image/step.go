@@ -55,6 +55,9 @@ func (s *Step) Check(ctx context.Context) error {
 	if !slices.Contains([]string{"", compressionAuto, compressionGzip, compressionZstd}, s.config.Compression) {
 		return fault.New(fault.BadInput, "write auto, gzip or zstd", "image.compression: %q is none of auto, gzip and zstd", s.config.Compression)
 	}
+	if err := s.config.check(s.config.Base, s.config.JVM); err != nil {
+		return err
+	}
 	if s.config.Base != jlink {
 		if len(s.config.Modules) > 0 {
 			return fault.New(fault.BadInput, "leave image.modules out, or set image.base: jlink", "image.modules goes with the jlink base; %s has the modules it has", s.config.Base)
@@ -86,7 +89,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		say("%s", baseLine)
 		return plan, nil
 	}
-	app, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
+	app, err := appjar.OpenAs(ctx, in.Jar.Name, in.Snapshots, s.config.Main)
 	if err != nil {
 		if _, statErr := os.Stat(in.Jar.Name); errors.Is(statErr, fs.ErrNotExist) {
 			say("make an image of %s, once it is built, in %s", in.Jar.Name, s.config.Layout)
@@ -196,7 +199,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 			}
 		}
 	}
-	jar, err := appjar.Open(ctx, in.Jar.Name, in.Snapshots)
+	jar, err := appjar.OpenAs(ctx, in.Jar.Name, in.Snapshots, s.config.Main)
 	if err != nil {
 		return Out{}, 0, err
 	}

@@ -228,8 +228,11 @@ func (d *decoder) value(n ast.Node, into reflect.Value, path string) error {
 	if err != nil || isNull(node) {
 		return err
 	}
-	if into.Kind() == reflect.Slice {
+	switch into.Kind() {
+	case reflect.Slice:
 		return d.list(n, node, into, path)
+	case reflect.Map:
+		return d.mapping(n, into, path)
 	}
 	s, err := d.scalar(n, node, asText, path, into.Type())
 	if err != nil {
@@ -249,6 +252,14 @@ func (d *decoder) list(n, node ast.Node, into reflect.Value, path string) error 
 	}
 	out := reflect.MakeSlice(into.Type(), 0, len(seq.Values))
 	for _, v := range seq.Values {
+		if into.Type().Elem().Kind() == reflect.Struct {
+			element := reflect.New(into.Type().Elem()).Elem()
+			if err := d.value(v, element, path); err != nil {
+				return err
+			}
+			out = reflect.Append(out, element)
+			continue
+		}
 		item, asText, err := d.resolve(v)
 		if err != nil {
 			return err
@@ -267,6 +278,39 @@ func (d *decoder) list(n, node ast.Node, into reflect.Value, path string) error 
 		out = reflect.Append(out, element)
 	}
 	into.Set(out)
+	return nil
+}
+
+// mapping decodes names of the user's choice and their values. A name whose
+// value is null is left out; an empty text is a value.
+func (d *decoder) mapping(n ast.Node, into reflect.Value, path string) error {
+	entries, err := d.entries(n, path)
+	if err != nil {
+		return err
+	}
+	out := reflect.MakeMap(into.Type())
+	for _, e := range entries {
+		if check := keyOf(path).name; check != nil {
+			if err := check(e.name); err != nil {
+				return d.fail(e.key, hintOf(err), "%s: %v", path, err)
+			}
+		}
+		node, _, err := d.resolve(e.value)
+		if err != nil {
+			return err
+		}
+		element := reflect.New(into.Type().Elem()).Elem()
+		if isNull(node) && element.Kind() != reflect.Struct {
+			continue
+		}
+		if err := d.value(e.value, element, path); err != nil {
+			return err
+		}
+		out.SetMapIndex(reflect.ValueOf(e.name), element)
+	}
+	if out.Len() > 0 {
+		into.Set(out)
+	}
 	return nil
 }
 
@@ -324,7 +368,7 @@ func (d *decoder) assign(n ast.Node, s scalar, into reflect.Value, path string) 
 		}
 		into.SetInt(int64(v))
 	case into.Kind() == reflect.String:
-		if s.kind != ast.StringType {
+		if s.kind != ast.StringType && !keyOf(path).plain {
 			return d.fail(n, "put it in quotes: "+quote(s.text), "%s wants text, not the %s %s", path, kindName(n), s.text)
 		}
 		into.SetString(s.text)

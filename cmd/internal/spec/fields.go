@@ -44,13 +44,22 @@ func allFields() []field {
 	add = func(t reflect.Type, path string) {
 		for _, f := range fieldsOf(t, path) {
 			fields = append(fields, f)
-			if f.typ.Kind() == reflect.Struct {
-				add(f.typ, f.path)
+			if inner, ok := structIn(f.typ); ok {
+				add(inner, f.path)
 			}
 		}
 	}
 	add(reflect.TypeFor[Spec](), "")
 	return fields
+}
+
+// structIn is the struct whose fields are keys below a key of type t: t itself,
+// or what t is a list or a mapping of.
+func structIn(t reflect.Type) (reflect.Type, bool) {
+	if k := t.Kind(); k == reflect.Slice || k == reflect.Map {
+		t = t.Elem()
+	}
+	return t, t.Kind() == reflect.Struct
 }
 
 // typeName is a type's name in help.
@@ -62,6 +71,8 @@ func typeName(t reflect.Type) string {
 		return "section"
 	case t.Kind() == reflect.Slice:
 		return "list of " + typeName(t.Elem())
+	case t.Kind() == reflect.Map:
+		return "names and their " + typeName(t.Elem())
 	case t.Kind() == reflect.Bool:
 		return "boolean"
 	case t.Kind() == reflect.Int:

@@ -126,11 +126,18 @@ func CheckStore(s string) error {
 	if !strings.HasPrefix(s, "s3://") {
 		return advise("write dir, or s3://bucket/prefix?region=…", "%s is no store", quote(s))
 	}
-	_, err := s3.ParseURL(s)
-	if e, ok := errors.AsType[*fault.Error](err); ok {
-		return advise(e.Hint, "%w", e.Err)
+	return fromStage(func(s string) error { _, err := s3.ParseURL(s); return err })(s)
+}
+
+// fromStage makes a check of one that belongs to whom the value is for.
+func fromStage(check func(string) error) func(string) error {
+	return func(s string) error {
+		err := check(s)
+		if e, ok := errors.AsType[*fault.Error](err); ok {
+			return advise(e.Hint, "%w", e.Err)
+		}
+		return err
 	}
-	return err
 }
 
 // base wants jlink or something that could be an image's reference.

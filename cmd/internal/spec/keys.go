@@ -1,11 +1,15 @@
 package spec
 
+import "github.com/fastship/fastship/stages/image"
+
 // key is what is to be said and checked of a key beyond its Go type.
 type key struct {
 	path    string
 	doc     string             // one sentence, for help and schema
 	initial string             // what holds when it is left out, for people
-	check   func(string) error // of a text that is not empty, or of each item of a list
+	check   func(string) error // of a text that is not empty, or of each item of a list or mapping
+	name    func(string) error // of each name in a mapping of the user's own names
+	plain   bool               // numbers and booleans are text too, as they are written: 8080, 1.10, true
 	example string             // a value that passes, where "x" would not
 }
 
@@ -36,6 +40,22 @@ var keys = []key{
 	{path: "image.jvm", doc: "JVM flags in the image's entrypoint.", check: jvmFlag, example: "-Xmx256m"},
 	{path: "image.jars", doc: "How libraries lie in the image: stored (their entries uncompressed, which makes layers smaller and starts faster) or verbatim (byte for byte).", initial: "stored", check: jars, example: "verbatim"},
 	{path: "image.compression", doc: "How layers are compressed: gzip, which every reader takes, zstd (smaller, unpacked ten times as fast; Docker before 23 cannot read it), or auto.", initial: "auto: gzip for an image that is pushed, else zstd", check: compression, example: "zstd"},
+	{path: "image.main", doc: "The class to start.", initial: "the jar's Main-Class", check: fromStage(image.CheckClass)},
+	{path: "image.entrypoint", doc: "The entrypoint's words, instead of java and its flags.", example: "/app/start"},
+	{path: "image.args", doc: "The application's arguments; a task definition's command replaces them.", plain: true},
+	{path: "image.env", doc: "Environment variables that the image sets.", name: fromStage(image.CheckVariable), plain: true},
+	{path: "image.labels", doc: "Labels of the image; those of org.opencontainers.image are annotations too.", name: fromStage(image.CheckLabel), plain: true},
+	{path: "image.ports", doc: "Ports that the application listens on: 8080, 53/udp, 9000-9010.", check: fromStage(image.CheckPorts), plain: true, example: "8080"},
+	{path: "image.user", doc: "The user who runs the application: a name or number, and :group.", initial: "65532:65532; another base's own unless that is root", check: fromStage(image.CheckUser), plain: true, example: "1000:1000"},
+	{path: "image.workdir", doc: "The folder in which the application starts.", initial: "/app", check: fromStage(image.CheckFolder), example: "/srv"},
+	{path: "image.volumes", doc: "Folders that are volumes.", check: fromStage(image.CheckFolder), example: "/data"},
+	{path: "image.healthCheck", doc: "How a Docker engine tells that the container is well; ECS and Kubernetes do not read it."},
+	{path: "image.healthCheck.command", doc: "The command's words; there is no shell.", plain: true},
+	{path: "image.healthCheck.interval", doc: "From one check to the next.", initial: "30s", example: "10s"},
+	{path: "image.healthCheck.timeout", doc: "How long a check may take.", initial: "30s", example: "3s"},
+	{path: "image.healthCheck.startPeriod", doc: "How long after the start a failure does not count.", initial: "0s", example: "20s"},
+	{path: "image.healthCheck.retries", doc: "Failures in a row that make it unhealthy.", initial: "3", example: "5"},
+	{path: "image.created", doc: "The image's time: commit, epoch, or a time such as 2026-01-31T12:00:00Z.", initial: "commit; epoch outside git", check: fromStage(image.CheckCreated), example: "epoch"},
 	{path: "image.repository", doc: "Where the image is pushed: host/name, without a tag. Without it nothing is pushed.", check: repository, example: "example.com/acme/orders"},
 	{path: "image.tags", doc: "Tags to give the image.", initial: "the commit's first 12 digits; the image's own on a dirty tree or outside git", check: tag},
 	{path: "image.insecure", doc: "Allow plain http to a registry that is not on this machine.", initial: "false", example: "true"},

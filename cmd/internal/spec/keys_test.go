@@ -52,6 +52,11 @@ func schemaKeys(t *testing.T) []string {
 	var found []string
 	var visit func(node map[string]any, path string)
 	visit = func(node map[string]any, path string) {
+		for _, below := range []string{"items", "additionalProperties"} {
+			if inner, ok := node[below].(map[string]any); ok {
+				visit(inner, path)
+			}
+		}
 		properties, ok := node["properties"].(map[string]any)
 		if !ok {
 			return
@@ -77,30 +82,67 @@ func schemaKeys(t *testing.T) []string {
 // parseOne sets one key by a file and looks for it in the Spec.
 func parseOne(t *testing.T, f field) {
 	t.Helper()
-	if f.typ.Kind() == reflect.Struct {
+	if _, ok := structIn(f.typ); ok {
 		return
 	}
 	value := keyOf(f.path).example
 	if value == "" {
 		value = "x"
 	}
-	if f.typ.Kind() == reflect.Slice {
+	switch f.typ.Kind() {
+	case reflect.Slice:
 		value = "[" + value + "]"
+	case reflect.Map:
+		value = "{name: " + value + "}"
 	}
-	text := strings.ReplaceAll(f.path, ".", ": {") + ": " + value + strings.Repeat("}", strings.Count(f.path, "."))
+	text, end := wrapped(strings.Split(f.path, "."))
+	text += value + end
 	s, err := Parse("fastship.yaml", []byte(text), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Errorf("%s: %v", text, err)
 		return
 	}
-	v := reflect.ValueOf(*s)
-	section, _, _ := strings.Cut(f.path, ".")
-	for _, top := range fieldsOf(v.Type(), "") {
-		if top.path == section && top.typ.Kind() == reflect.Struct {
-			v = v.FieldByIndex(top.index)
-		}
-	}
-	if v.FieldByIndex(f.index).IsZero() {
+	if v := lookUp(reflect.ValueOf(*s), strings.Split(f.path, ".")); !v.IsValid() || v.IsZero() {
 		t.Errorf("%s: the key is not in %+v", text, s)
 	}
+}
+
+// wrapped opens and closes a file around a key's value: flow mappings, in
+// lists and under names where a key wants those.
+func wrapped(path []string) (text, end string) {
+	typ := reflect.TypeFor[Spec]()
+	for i, name := range path {
+		full := strings.Join(path[:i+1], ".")
+		at := slices.IndexFunc(fieldsOf(typ, strings.Join(path[:i], ".")), func(f field) bool { return f.path == full })
+		f := fieldsOf(typ, strings.Join(path[:i], "."))[at]
+		open, shut := "", ""
+		if i < len(path)-1 {
+			open, shut = "{", "}"
+			switch f.typ.Kind() {
+			case reflect.Slice:
+				open, shut = "[{", "}]"
+			case reflect.Map:
+				open, shut = "{name: {", "}}"
+			}
+		}
+		text, end = text+name+": "+open, shut+end
+		typ, _ = structIn(f.typ)
+	}
+	return text, end
+}
+
+// lookUp follows a key's path in a Spec, through the first element of lists
+// and the one called name of mappings.
+func lookUp(v reflect.Value, path []string) reflect.Value {
+	for _, name := range path {
+		switch v.Kind() {
+		case reflect.Slice:
+			v = v.Index(0)
+		case reflect.Map:
+			v = v.MapIndex(reflect.ValueOf("name"))
+		}
+		at := slices.IndexFunc(fieldsOf(v.Type(), ""), func(f field) bool { return f.name == name })
+		v = v.FieldByIndex(fieldsOf(v.Type(), "")[at].index)
+	}
+	return v
 }

@@ -19,7 +19,7 @@ type schema struct {
 	MinLength   int         `json:"minLength,omitempty"`
 	Items       *schema     `json:"items,omitempty"`
 	Properties  *properties `json:"properties,omitempty"`
-	Additional  *bool       `json:"additionalProperties,omitempty"`
+	Additional  any         `json:"additionalProperties,omitempty"` // false, or the *schema of what a mapping holds
 }
 
 // properties is a JSON object that keeps its order.
@@ -72,8 +72,7 @@ func Schema() []byte {
 }
 
 func structSchema(t reflect.Type, path string) *schema {
-	closed := false
-	s := &schema{Type: []string{"object", "null"}, Properties: &properties{}, Additional: &closed}
+	s := &schema{Type: []string{"object", "null"}, Properties: &properties{}, Additional: false}
 	for _, f := range fieldsOf(t, path) {
 		s.Properties.names = append(s.Properties.names, f.name)
 		s.Properties.values = append(s.Properties.values, fieldSchema(f))
@@ -82,12 +81,15 @@ func structSchema(t reflect.Type, path string) *schema {
 }
 
 func fieldSchema(f field) *schema {
+	k := keyOf(f.path)
 	var s *schema
 	switch {
 	case f.typ.Kind() == reflect.Struct:
 		s = structSchema(f.typ, f.path)
 	case f.typ.Kind() == reflect.Slice:
-		s = &schema{Type: []string{"array", "null"}, Items: &schema{Type: "string", MinLength: 1}}
+		s = &schema{Type: []string{"array", "null"}, Items: itemSchema(f)}
+	case f.typ.Kind() == reflect.Map:
+		s = &schema{Type: []string{"object", "null"}, Additional: itemSchema(f)}
 	case f.path == "version":
 		s = &schema{AnyOf: []*schema{{Const: Version}, {Type: "null"}, {Type: "string", Pattern: variableForm}}}
 	case f.typ == durationType:
@@ -97,12 +99,33 @@ func fieldSchema(f field) *schema {
 	case f.typ.Kind() == reflect.Int:
 		s = &schema{AnyOf: []*schema{{Type: []string{"integer", "null"}}, {Type: "string", Pattern: variableForm}}}
 	default:
-		s = &schema{Type: []string{"string", "null"}}
+		s = &schema{Type: append(textTypes(k), "null")}
 	}
-	k := keyOf(f.path)
 	s.Description = k.doc
 	if k.initial != "" {
 		s.Description += " Default: " + k.initial + "."
 	}
 	return s
+}
+
+// itemSchema is that of a list's or a mapping's elements.
+func itemSchema(f field) *schema {
+	if inner, ok := structIn(f.typ); ok {
+		return structSchema(inner, f.path)
+	}
+	if f.typ.Kind() == reflect.Map {
+		return &schema{Type: append(textTypes(keyOf(f.path)), "null")}
+	}
+	item := &schema{Type: "string", MinLength: 1}
+	if keyOf(f.path).plain {
+		item.Type = textTypes(keyOf(f.path))
+	}
+	return item
+}
+
+func textTypes(k key) []string {
+	if k.plain {
+		return []string{"string", "number", "boolean"}
+	}
+	return []string{"string"}
 }

@@ -93,6 +93,31 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestPlain: where a number can mean nothing but its own text, it needs no
+// quotes; null in a mapping leaves its name out.
+func TestPlain(t *testing.T) {
+	got, err := spec.Parse("fastship.yaml", []byte(`
+image:
+  env: {PORT: 8080, RATIO: 1.10, ON: yes, EMPTY: "", LEFT_OUT: ~, HOME: "${HOME_DIR:-/srv}"}
+  ports: [8080, 53/udp, "9000-9010"]
+  user: 1000
+  healthCheck: {command: [/probe, 8080], interval: 5s, retries: 2}
+`), noVars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := got.Image.ImageConfig
+	if want := map[string]string{"PORT": "8080", "RATIO": "1.10", "ON": "yes", "EMPTY": "", "HOME": "/srv"}; !reflect.DeepEqual(i.Env, want) {
+		t.Errorf("env %v", i.Env)
+	}
+	if !reflect.DeepEqual(i.Ports, []string{"8080", "53/udp", "9000-9010"}) || i.User != "1000" {
+		t.Errorf("ports %v, user %v", i.Ports, i.User)
+	}
+	if h := i.HealthCheck; h.Interval != 5*time.Second || h.Retries != 2 || !reflect.DeepEqual(h.Command, []string{"/probe", "8080"}) {
+		t.Errorf("health check %+v", h)
+	}
+}
+
 func TestExpansion(t *testing.T) {
 	vars := environment(map[string]string{"TAG": "v7", "EMPTY": "", "T": "90s", "ON": "true", "ODD": "a: [${TAG}]\n#"})
 	got, err := spec.Parse("fastship.yaml", []byte(`
@@ -217,6 +242,13 @@ func TestErrors(t *testing.T) {
 		"image: {base: 'h.io/java@sha256:0'}":           `1:15: image.base: "sha256:0" is no digest`,
 		"image: {modules: [java-sql]}":                  `1:19: image.modules: "java-sql" is no Java module`,
 		"image: {jvm: [Xmx1g]}":                         `1:15: image.jvm: "Xmx1g" is no JVM flag`,
+		"image: {env: [a]}":                             `1:14: image.env wants keys and values, not a list`,
+		"image: {env: {A: [b]}}":                        `1:18: image.env wants text, not a list`,
+		"image: {env: {A B: c}}":                        `1:15: image.env: "A B" is no name of an environment variable | write NAME: value`,
+		"image: {env: {A: '${NOPE}'}}":                  `1:18: image.env: the environment variable NOPE is not set`,
+		"image: {ports: [8080, 99999]}":                 `1:23: image.ports: "99999" is no port | ports are 1 to 65535`,
+		"image: {healthCheck: {retrys: 3}}":             `1:23: unknown key "retrys" in image.healthCheck; did you mean "retries"?`,
+		"image: {healthCheck: {retries: many}}":         `1:32: image.healthCheck.retries wants a whole number, not text`,
 		"maven: {goals: [-DskipTests]}":                 `1:17: maven.goals: "-DskipTests" is an argument, not a goal | move it to maven.args`,
 		"maven: {goals: [clean package]}":               `1:17: maven.goals: "clean package" is no goal`,
 		"maven: {profiles: ['a,b']}":                    `1:20: maven.profiles: "a,b" is no profile`,

@@ -83,11 +83,17 @@ type Library struct {
 // snapshots are the file names of libraries that are snapshots; they go to a
 // layer of their own. Errors are of class fault.ImageFailed and name the jar.
 func Open(ctx context.Context, path string, snapshots []string) (*App, error) {
+	return OpenAs(ctx, path, snapshots, "")
+}
+
+// OpenAs is Open with another class to start than the jar names, unless main
+// is empty.
+func OpenAs(ctx context.Context, path string, snapshots []string, main string) (*App, error) {
 	archive, err := zipfs.Open(path)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	a, err := read(archive, path)
+	a, err := read(archive, path, main)
 	if err == nil {
 		err = a.hash(ctx)
 	}

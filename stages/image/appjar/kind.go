@@ -18,7 +18,7 @@ const (
 
 // read tells the jar's kind, in the order in which one kind could be taken
 // for the next, and lays it out.
-func read(archive *zipfs.Archive, path string) (*App, error) {
+func read(archive *zipfs.Archive, path, main string) (*App, error) {
 	f := archive.Lookup(manifestName)
 	if f == nil {
 		return nil, fault.New(fault.ImageFailed, mainClassHint, "%s has no %s, so nothing says how it is started", path, manifestName)
@@ -30,6 +30,11 @@ func read(archive *zipfs.Archive, path string) (*App, error) {
 	m, err := parseManifest(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", manifestName, err)
+	}
+	if main != "" {
+		if m, raw, err = m.starting(main); err != nil {
+			return nil, fmt.Errorf("%s: %w", manifestName, err)
+		}
 	}
 	a := &App{archive: archive, manifest: raw, modified: archive.Modified()}
 	web, boot := hasDir(archive, "WEB-INF/"), hasDir(archive, "BOOT-INF/")

@@ -97,6 +97,18 @@ func (m manifest) with(name, value string) manifest {
 	return out
 }
 
+// starting returns m, and its bytes, with another class to start. Spring Boot's
+// Main-Class is its launcher, which stays.
+func (m manifest) starting(main string) (manifest, []byte, error) {
+	name := "Main-Class"
+	if m.get("Start-Class") != "" {
+		name = "Start-Class"
+	}
+	m = m.with(name, main)
+	b, err := m.bytes()
+	return m, b, err
+}
+
 // maxLine is the specification's limit in bytes, without the line ending.
 const maxLine = 72
 
