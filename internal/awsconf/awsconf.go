@@ -29,6 +29,9 @@ const (
 type Options struct {
 	Region  string // empty: AWS_REGION, then the profile's
 	Profile string // empty: AWS_PROFILE, then "default"
+	// Role is the ARN of a role to assume with those credentials, by STS in
+	// Region; ExternalID is what its trust policy may ask for.
+	Role, ExternalID string
 }
 
 // Load reads the AWS configuration and obtains credentials once, so that what
@@ -47,6 +50,9 @@ func Load(ctx context.Context, opt Options) (aws.Config, error) {
 			return aws.Config{}, context.Cause(ctx)
 		}
 		return aws.Config{}, NoCredentials(cfg, err)
+	}
+	if opt.Role != "" {
+		return assume(ctx, cfg, opt)
 	}
 	return cfg, nil
 }

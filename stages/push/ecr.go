@@ -78,7 +78,7 @@ func (k *keychain) find(ctx context.Context, r authn.Resource) (authn.Authentica
 	if auth, ok := k.tokens[host]; ok {
 		return auth, nil
 	}
-	auth, err := k.token(ctx, region)
+	auth, err := k.token(ctx, host, region)
 	if err != nil {
 		if docker, dockerErr := authn.Resolve(ctx, next, r); dockerErr == nil && docker != authn.Anonymous {
 			return docker, nil
@@ -92,11 +92,21 @@ func (k *keychain) find(ctx context.Context, r authn.Resource) (authn.Authentica
 	return auth, nil
 }
 
-func (k *keychain) token(ctx context.Context, region string) (authn.Authenticator, error) {
+// options are those for the registry at an ECR host, whose first 12 digits are
+// its account.
+func (d Deps) options(host, region string) awsconf.Options {
+	opt := awsconf.Options{Region: region}
+	if strings.Contains(d.Role, ":iam::"+host[:12]+":") {
+		opt.Role, opt.ExternalID = d.Role, d.ExternalID
+	}
+	return opt
+}
+
+func (k *keychain) token(ctx context.Context, host, region string) (authn.Authenticator, error) {
 	load := k.deps.AWS
 	if load == nil {
 		load = func(ctx context.Context, region string) (aws.Config, error) {
-			return awsconf.Load(ctx, awsconf.Options{Region: region})
+			return awsconf.Load(ctx, k.deps.options(host, region))
 		}
 	}
 	cfg, err := load(ctx, region)

@@ -24,6 +24,9 @@ type Deps struct {
 	// AWS loads the configuration for an ECR registry in a region; nil means
 	// the SDK's ordinary chain.
 	AWS func(ctx context.Context, region string) (aws.Config, error)
+	// Role (an ARN) is assumed for ECR registries of its own account;
+	// ExternalID is what its trust policy may ask for.
+	Role, ExternalID string
 	// Keychain finds the credentials of registries that are not ECR's; nil
 	// means the Docker configuration and its helpers.
 	Keychain authn.Keychain

@@ -24,7 +24,12 @@ type Config struct {
 	Container string        `yaml:"container"` // empty: deploy.ChooseContainer finds it
 	Timeout   time.Duration `yaml:"timeout"`   // default 15m, and the bake times of the service's strategy
 	Region    string        `yaml:"region"`    // empty: the AWS SDK's own chain
-	Rollback  deploy.Policy `yaml:"rollback"`  // auto, ask, never
+	// Role is the ARN of a role to assume, ExternalID what its trust policy
+	// may ask for. Empty: the credentials at hand.
+	Role       string `yaml:"role"`
+	ExternalID string `yaml:"externalId"`
+
+	Rollback deploy.Policy `yaml:"rollback"` // auto, ask, never
 	// TaskDefinition is a file, relative to Dir, that is the truth in place of
 	// what the service runs; the image is put into it.
 	TaskDefinition string   `yaml:"taskDefinition"`
@@ -67,7 +72,8 @@ func (o Out) Summary() string {
 // Deps replace parts of the world. The zero value is AWS.
 type Deps struct {
 	// Connect makes the client of the API in a region (empty: the AWS SDK's
-	// choice). Errors are of class fault.Missing.
+	// choice). Errors are of class fault.Missing. Default: by Region, Role and
+	// ExternalID of the configuration.
 	Connect func(ctx context.Context, region string) (deploy.API, error)
 	// PollEvery replaces the pace that AWS's request limits ask for.
 	PollEvery time.Duration
@@ -107,7 +113,7 @@ var _ runner.Step[In, Out] = (*Step)(nil)
 // New makes the stage.
 func New(cfg Config, deps Deps) *Step {
 	if deps.Connect == nil {
-		deps.Connect = connect
+		deps.Connect = cfg.connect
 	}
 	if deps.Explain == nil {
 		deps.Explain = Remedy
@@ -124,8 +130,8 @@ func (s *Step) timeout(bake time.Duration) time.Duration {
 	return defaultTimeout + bake
 }
 
-func connect(ctx context.Context, region string) (deploy.API, error) {
-	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: region})
+func (c Config) connect(ctx context.Context, region string) (deploy.API, error) {
+	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: region, Role: c.Role, ExternalID: c.ExternalID})
 	if err != nil {
 		return nil, err
 	}

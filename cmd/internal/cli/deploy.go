@@ -32,12 +32,14 @@ folder) names, or the flags do, without building anything.
 // wins over the file.
 type deployFlags struct {
 	cluster, service, region string
+	env                      string
 	timeout                  time.Duration
 	json                     bool
 }
 
 func (f *deployFlags) add(cmd *cobra.Command, wait bool) {
 	flags := cmd.Flags()
+	envFlag(cmd, &f.env)
 	flags.StringVar(&f.cluster, "cluster", "", "the cluster's name or ARN, instead of deploy.cluster")
 	flags.StringVar(&f.service, "service", "", "the service's name or ARN, instead of deploy.service")
 	flags.StringVar(&f.region, "region", "", "the AWS region, instead of deploy.region")
@@ -56,7 +58,7 @@ func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error)
 	if err != nil {
 		return nil, "", err
 	}
-	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), env.Getenv)
+	config, err := spec.LoadEnv(filepath.Join(dir, "fastship.yaml"), f.env, env.Getenv)
 	if err != nil {
 		return nil, "", err
 	}

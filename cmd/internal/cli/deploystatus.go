@@ -55,7 +55,7 @@ The image is the one that the last run pushed, or --image.`,
 				return err
 			}
 			if image == "" {
-				if image, err = road.LastImage(dir); err != nil {
+				if image, err = road.LastImage(dir, f.env); err != nil {
 					return err
 				}
 			}

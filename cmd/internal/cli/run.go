@@ -23,7 +23,7 @@ import (
 // runFlags are the flags of fastship run.
 type runFlags struct {
 	dryRun, sandbox, keep, force, explain, json bool
-	from, until, result                         string
+	from, until, result, env                    string
 }
 
 func newRun(env Env) *cobra.Command {
@@ -36,6 +36,7 @@ source → maven → image → push → rollout.
 
 Without a fastship.yaml the image ends in an OCI layout in DIR/.fastship/image.
 With image.repository it is pushed; with deploy.service it is rolled out.
+--env NAME takes both from that environment of fastship.yaml (envs).
 --sandbox brings its own registry and its own ECS on this machine, which really
 runs the image: the whole road without an AWS account.
 
@@ -59,6 +60,7 @@ runs the image: the whole road without an AWS account.
 	flags.StringVar(&f.from, "from", "", "begin with this stage, on the recorded outputs of the last run")
 	flags.StringVar(&f.until, "until", "", "end with this stage")
 	flags.StringVar(&f.result, "result", "", "write the outcome to this file, as JSON")
+	envFlag(cmd, &f.env)
 	for _, name := range []string{"from", "until"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(road.StageNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	}
@@ -115,7 +117,7 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	if f.dryRun && f.result != "" {
 		return road.Result{}, fault.New(fault.BadInput, "leave one of them out", "--dry-run writes nothing, so there is no --result")
 	}
-	opt, err := env.project(dir)
+	opt, err := env.projectIn(dir, f.env)
 	if err != nil {
 		return road.Result{}, err
 	}
@@ -124,13 +126,17 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	return road.Run(ctx, opt, emit)
 }
 
-// project are the options that a project's folder and the environment give.
-func (e Env) project(dir string) (road.Options, error) {
+// project is projectIn without an environment of fastship.yaml.
+func (e Env) project(dir string) (road.Options, error) { return e.projectIn(dir, "") }
+
+// projectIn are the options that a project's folder, one of its environments
+// and the process's variables give.
+func (e Env) projectIn(dir, env string) (road.Options, error) {
 	dir, err := projectDir(dir)
 	if err != nil {
 		return road.Options{}, err
 	}
-	config, err := spec.Load(filepath.Join(dir, "fastship.yaml"), e.Getenv)
+	config, err := spec.LoadEnv(filepath.Join(dir, "fastship.yaml"), env, e.Getenv)
 	if err != nil {
 		return road.Options{}, err
 	}

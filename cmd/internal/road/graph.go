@@ -35,17 +35,23 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Service != "":
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
-		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), push.Deps{Secret: opt.Secret}), pushed)
+		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), opt.pushDeps()), pushed)
 		if opt.Spec.Deploy.Service != "" {
 			config := opt.Spec.Deploy
 			config.Repository, config.Dir = opt.Spec.Image.Repository, opt.Dir
 			if base := opt.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
 				config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
 			}
-			runner.Add(b, rollout.New(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.stateDir()}), runner.Map(b, reference, rolloutIn))
+			runner.Add(b, rollout.New(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.recordDir()}), runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil
+}
+
+// pushDeps has the role for the registry of its account: what deploys there
+// pushes there, too.
+func (o Options) pushDeps() push.Deps {
+	return push.Deps{Secret: o.Secret, Role: o.Spec.Deploy.Role, ExternalID: o.Spec.Deploy.ExternalID}
 }
 
 // lookup finds a variable among KEY=value pairs; the last one of a name wins.

@@ -34,9 +34,9 @@ func readRecord(dir string) (map[string]json.RawMessage, error) {
 }
 
 // LastImage is the image (repository@digest) that the last run of the project
-// in dir pushed; empty when none did.
-func LastImage(dir string) (string, error) {
-	record, err := readRecord(Options{Dir: dir}.stateDir())
+// in dir pushed for an environment (empty: none); empty when none did.
+func LastImage(dir, env string) (string, error) {
+	record, err := readRecord(envDir(Options{Dir: dir}.stateDir(), env))
 	if err != nil || record[stagePush] == nil {
 		return "", err
 	}
@@ -56,6 +56,9 @@ func writeRecord(dir string, report runner.Report) error {
 	}
 	b, err := json.Marshal(record)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(dir, recordFile), b)

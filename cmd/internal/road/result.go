@@ -21,23 +21,25 @@ const ResultSchema = 1
 // Result is the outcome of a run, the content of --result FILE. What a run
 // did not come to is left out.
 type Result struct {
-	Schema   int              `json:"schema"`
-	Run      string           `json:"run"`
-	ExitCode int              `json:"exitCode"`
-	Seconds  float64          `json:"seconds"`
-	Cause    string           `json:"cause,omitempty"` // the first cause of a failure
-	Hint     string           `json:"hint,omitempty"`  // its remedy
-	Commit   string           `json:"commit,omitempty"`
-	Tree     string           `json:"tree,omitempty"`
-	Branch   string           `json:"branch,omitempty"`
-	Dirty    bool             `json:"dirty"`
-	Remote   string           `json:"remote,omitempty"`
-	Stages   map[string]Stage `json:"stages"`
-	Jar      *Jar             `json:"jar,omitempty"`
-	Tests    *runner.Tests    `json:"tests,omitempty"`
-	Image    *Image           `json:"image,omitempty"`
-	Rollout  *Rollout         `json:"rollout,omitempty"`
-	Sandbox  *Answer          `json:"sandbox,omitempty"`
+	Schema   int     `json:"schema"`
+	Run      string  `json:"run"`
+	ExitCode int     `json:"exitCode"`
+	Seconds  float64 `json:"seconds"`
+	Cause    string  `json:"cause,omitempty"` // the first cause of a failure
+	Hint     string  `json:"hint,omitempty"`  // its remedy
+	Commit   string  `json:"commit,omitempty"`
+	Tree     string  `json:"tree,omitempty"`
+	Branch   string  `json:"branch,omitempty"`
+	Dirty    bool    `json:"dirty"`
+	// Environment is the one of fastship.yaml that the run was for.
+	Environment string           `json:"environment,omitempty"`
+	Remote      string           `json:"remote,omitempty"`
+	Stages      map[string]Stage `json:"stages"`
+	Jar         *Jar             `json:"jar,omitempty"`
+	Tests       *runner.Tests    `json:"tests,omitempty"`
+	Image       *Image           `json:"image,omitempty"`
+	Rollout     *Rollout         `json:"rollout,omitempty"`
+	Sandbox     *Answer          `json:"sandbox,omitempty"`
 }
 
 // Stage is how one stage ended.

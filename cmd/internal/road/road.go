@@ -56,16 +56,27 @@ type Options struct {
 // stateDir is where a project keeps what fastship made of it.
 func (o Options) stateDir() string { return filepath.Join(o.Dir, ".fastship") }
 
+// recordDir is where the runs of one environment are remembered, apart from
+// those of others.
+func (o Options) recordDir() string { return envDir(o.stateDir(), o.Spec.Env) }
+
+func envDir(stateDir, env string) string {
+	if env == "" {
+		return stateDir
+	}
+	return filepath.Join(stateDir, "envs", env)
+}
+
 // Run takes the project along the road and returns what came of it, also
 // when an error comes with it.
 func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, error) {
-	result := Result{Schema: ResultSchema, Run: newRunID()}
+	result := Result{Schema: ResultSchema, Run: newRunID(), Environment: opt.Spec.Env}
 	tell := func(body runner.Body) { emit(runner.Event{Time: time.Now(), Body: body}) }
 	memory, err := openMemory(opt, tell)
 	if err != nil {
 		return result, err
 	}
-	record, err := readRecord(opt.stateDir())
+	record, err := readRecord(opt.recordDir())
 	if err != nil && opt.From != "" {
 		return result, err
 	}
@@ -90,7 +101,7 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 	report, err := b.Run(ctx, options)
 	err = cmp.Or(err, result.fill(report))
 	if hasRun(report) {
-		err = cmp.Or(err, writeRecord(opt.stateDir(), report))
+		err = cmp.Or(err, writeRecord(opt.recordDir(), report))
 	}
 	if err == nil && result.Rollout != nil && place.seen != nil {
 		result.Sandbox, err = place.answer(ctx, result.Jar)

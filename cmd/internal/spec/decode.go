@@ -21,6 +21,8 @@ type decoder struct {
 	text   []byte
 	getenv func(string) (string, bool)
 	named  map[string]ast.Node // anchors
+	env    string              // the environment of this run, whose variables must be set
+	absent bool                // this is another one: texts with variables in them are not known
 }
 
 // anchors collects what aliases may point at.
@@ -351,6 +353,9 @@ func (d *decoder) scalar(at, n ast.Node, asText bool, path string, want reflect.
 
 // assign converts a scalar to the field's type and has it checked.
 func (d *decoder) assign(n ast.Node, s scalar, into reflect.Value, path string) error {
+	if d.absent && s.expanded {
+		return nil
+	}
 	mistyped := func() error {
 		if s.expanded {
 			return d.fail(n, "", "%s wants %s, not %s", path, wanted(into.Type()), quote(s.text))

@@ -38,13 +38,14 @@ func fieldsOf(t reflect.Type, path string) []field {
 }
 
 // allFields lists every key of the file, sections before what is in them.
+// Those in an environment are not listed again.
 func allFields() []field {
 	var fields []field
 	var add func(t reflect.Type, path string)
 	add = func(t reflect.Type, path string) {
 		for _, f := range fieldsOf(t, path) {
 			fields = append(fields, f)
-			if inner, ok := structIn(f.typ); ok {
+			if inner, ok := structIn(f.typ); ok && f.path != envs {
 				add(inner, f.path)
 			}
 		}

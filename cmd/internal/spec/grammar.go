@@ -20,6 +20,7 @@ var (
 	ecsNameForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)                      // CreateService, CreateCluster
 	arnForm       = regexp.MustCompile(`^arn:[a-z0-9-]+:ecs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_/-]+$`)
 	scopeForm     = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+	roleForm      = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}$`)
 	regionForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
 )
 
@@ -214,6 +215,13 @@ func ecsName(s string) error {
 func region(s string) error {
 	if !regionForm.MatchString(s) {
 		return advise("write a name such as eu-central-1", "%s is no AWS region", quote(s))
+	}
+	return nil
+}
+
+func role(s string) error {
+	if !roleForm.MatchString(s) {
+		return advise("copy the ARN from aws iam get-role", "%s is no ARN of a role", quote(s))
 	}
 	return nil
 }

@@ -71,9 +71,15 @@ var keys = []key{
 	{path: "deploy.after", doc: "A command that runs once after the rollout has succeeded.", example: "/opt/java/bin/java"},
 	{path: "deploy.waitFor", doc: "How far the rollout is followed: deployed (every new task has started), healthy (and passes its checks) or steady (and the old ones are gone).", initial: "steady", check: waitFor, example: "healthy"},
 	{path: "deploy.region", doc: "The AWS region.", initial: "what the AWS SDK finds in environment and profile", check: region, example: "eu-central-1"},
+	{path: "deploy.role", doc: "The ARN of a role to assume for the deployment, and for pushing to a registry of that role's account.", initial: "none: the credentials at hand", check: role, example: "arn:aws:iam::123456789012:role/deploy"},
+	{path: "deploy.externalId", doc: "The external id that the role's trust policy asks for.", example: "acme"},
+
+	{path: "envs", doc: "Environments by name: each lays its deploy section and the image's repository, tags and insecure over those of the file; fastship run --env NAME."},
 }
 
+// keyOf is the row of a key; those in an environment are those outside.
 func keyOf(path string) key {
+	path = withoutEnv(path)
 	for _, k := range keys {
 		if k.path == path {
 			return k

@@ -111,6 +111,9 @@ func fieldSchema(f field) *schema {
 // itemSchema is that of a list's or a mapping's elements.
 func itemSchema(f field) *schema {
 	if inner, ok := structIn(f.typ); ok {
+		if f.path == envs {
+			return structSchema(inner, f.path+".*")
+		}
 		return structSchema(inner, f.path)
 	}
 	if f.typ.Kind() == reflect.Map {

@@ -33,6 +33,9 @@ type Spec struct {
 	Cache   Cache          `yaml:"cache"`
 	Image   Image          `yaml:"image"`
 	Deploy  rollout.Config `yaml:"deploy"`
+	Envs    map[string]Env `yaml:"envs"`
+	// Env is the environment that Image and Deploy are those of; empty: none.
+	Env string
 }
 
 // Cache is the cache section: whose cache a build uses.
@@ -72,6 +75,10 @@ const maxFile = 32 << 10
 // Load reads a file; an absent one is an empty one. getenv is os.LookupEnv or
 // its like. Errors are those of Parse.
 func Load(path string, getenv func(string) (string, bool)) (*Spec, error) {
+	return load(path, "", getenv)
+}
+
+func load(path, env string, getenv func(string) (string, bool)) (*Spec, error) {
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -82,7 +89,7 @@ func Load(path string, getenv func(string) (string, bool)) (*Spec, error) {
 	case err != nil:
 		return nil, fault.As(fault.BadInput, err)
 	}
-	return Parse(filepath.Base(path), b, getenv)
+	return parse(filepath.Base(path), b, env, getenv)
 }
 
 func exists(path string) bool {
@@ -94,8 +101,12 @@ func exists(path string) bool {
 // errors. ${VAR} and ${VAR:-default} in values are replaced by what getenv
 // has. Every error is of class fault.BadInput and wraps an *Error.
 func Parse(name string, b []byte, getenv func(string) (string, bool)) (*Spec, error) {
+	return parse(name, b, "", getenv)
+}
+
+func parse(name string, b []byte, env string, getenv func(string) (string, bool)) (*Spec, error) {
 	text := normalise(b)
-	d := &decoder{name: name, text: text, getenv: getenv}
+	d := &decoder{name: name, text: text, getenv: getenv, env: env}
 	body, err := d.parse()
 	if err == nil {
 		s := &Spec{}
@@ -118,7 +129,8 @@ func normalise(b []byte) []byte {
 }
 
 // document decodes the file's one document. The version comes first: a file
-// for a newer fastship must not be blamed for keys that are right there.
+// for a newer fastship must not be blamed for keys that are right there. The
+// environments come last, since they lie over all else.
 func (d *decoder) document(body ast.Node, s *Spec) error {
 	s.Version = Version
 	if body == nil {
@@ -129,14 +141,24 @@ func (d *decoder) document(body ast.Node, s *Spec) error {
 	if err != nil {
 		return err
 	}
+	var plain []entry
+	var environments ast.Node
 	for _, e := range entries {
-		if e.name == "version" {
+		switch e.name {
+		case "version":
 			if err := d.version(e.value); err != nil {
 				return err
 			}
+		case envs:
+			environments = e.value
+			continue
 		}
+		plain = append(plain, e)
 	}
-	return d.section(entries, reflect.ValueOf(s).Elem(), "")
+	if err := d.section(plain, reflect.ValueOf(s).Elem(), ""); err != nil || environments == nil {
+		return err
+	}
+	return d.environments(environments, s)
 }
 
 // version refuses what another fastship wrote.

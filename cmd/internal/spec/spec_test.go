@@ -183,14 +183,13 @@ func TestErrors(t *testing.T) {
 	vars := environment(map[string]string{"UPPER": "example.com/Acme", "EMPTY": "", "WORD": "soon"})
 	for text, want := range map[string]string{
 		// keys
-		"mavn: {}":                         `1:1: unknown key "mavn"; did you mean "maven"? | the keys: version, maven, cache, image, deploy`,
+		"mavn: {}":                         `1:1: unknown key "mavn"; did you mean "maven"? | the keys: version, maven, cache, image, deploy, envs`,
 		"maven:\n  goal: [x]":              `2:3: unknown key "goal" in maven; did you mean "goals"? | the keys in maven: goals, module, profiles, args, settings, repository, tune, version, inputs, environment`,
 		"tags: [x]":                        `1:1: unknown key "tags"; did you mean image.tags?`,
 		"repositry: x":                     `1:1: unknown key "repositry"; did you mean maven.repository or image.repository?`,
 		"deploy: {time-out: 3m}":           `1:10: unknown key "time-out" in deploy; did you mean "timeout"?`,
 		"image: {jar: x}":                  `1:9: unknown key "jar" in image`,
-		"xyzzy: 1":                         `1:1: unknown key "xyzzy" | the keys: version, maven, cache, image, deploy`,
-		"envs: {}":                         `1:1: unknown key "envs"`,
+		"xyzzy: 1":                         `1:1: unknown key "xyzzy" | the keys: version, maven, cache, image, deploy, envs`,
 		"${UPPER}: 1":                      `1:1: unknown key "${UPPER}"`,
 		"1: 2":                             `1:1: unknown key "1"`,
 		"? maven\n: x":                     `1:1: write a key as name: value`,
