@@ -48,6 +48,9 @@ func (s *Step) assemble(ctx context.Context, in In, app application, b base) (Ou
 		Layout: s.config.Layout, Digest: string(manifestBlob.Digest), Size: manifestBlob.Size + configBlob.Size,
 		Platform: platformName(b.platform), Kind: app.Kind, Base: b.name,
 	}
+	if b.lazy {
+		out.From = b.name
+	}
 	for _, l := range all {
 		out.Layers = append(out.Layers, l.Descriptor)
 		out.Size += l.Descriptor.Size
@@ -55,7 +58,7 @@ func (s *Step) assemble(ctx context.Context, in In, app application, b base) (Ou
 	entry := oci.Entry{
 		Manifest: manifestBlob, OS: b.platform.OS, Architecture: b.platform.Architecture, Variant: b.platform.Variant,
 	}
-	return out, oci.WriteLayout(ctx, s.deps.Cache.Blobs, s.config.Layout, entry, append(out.Layers[:len(out.Layers):len(out.Layers)], configBlob))
+	return out, oci.WriteLayout(ctx, s.deps.Cache.Blobs, s.config.Layout, entry, s.present(ctx, b, append(out.Layers[:len(out.Layers):len(out.Layers)], configBlob)))
 }
 
 // keep puts a small piece of the image into the cache.

@@ -17,7 +17,7 @@ import (
 const jlink = "jlink"
 
 // base is what the application's layers are put on. Its layers are blobs in
-// the cache.
+// the cache, unless it is lazy.
 type base struct {
 	name     string // for people, and Out.Base
 	ref      string // the reference it was asked for; empty for jlink
@@ -29,6 +29,7 @@ type base struct {
 	java     string // the entrypoint's first word
 	release  int    // its Java release; 0 when unknown
 	cached   bool   // nothing had to be made or fetched
+	lazy     bool   // its layers may be missing in the cache: the push brings them
 }
 
 // nonroot is the user of images whose base has none; the number is that of

@@ -26,7 +26,8 @@ type Config struct {
 	Compression string `yaml:"compression"`
 	Container   `yaml:",inline"`
 	// Pushed says that the image goes to a registry, for readers that nobody
-	// here knows.
+	// here knows, and that a base's layers need not be here: the push has them
+	// from its registry, if at all.
 	Pushed bool   `yaml:"-"`
 	Layout string `yaml:"-"` // the OCI layout's folder, absolute: .fastship/image
 	// Insecure allows plain http to the base's registry when it is not on
@@ -70,4 +71,7 @@ type Out struct {
 	Platform string              `json:"platform"` // linux/amd64
 	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, shaded, thin, plain
 	Base     string              `json:"base"`     // jlink and its JDK, or the pinned base reference
+	// From is the pinned base reference where the layout may lack layers that
+	// the base's registry has; else empty.
+	From string `json:"from,omitempty"`
 }

@@ -147,7 +147,9 @@ func (s *Step) planBase(ctx context.Context, in In) (string, error) {
 		return "", err
 	}
 	verb := "fetch"
-	if _, _, ok := cache.Lookup[fetched](ctx, s.deps.Cache, fetchedKey(ref.digest)); ok {
+	if s.config.Pushed && ref.ref != nil {
+		verb = "stand on"
+	} else if s.haveBase(ctx, ref.digest) {
 		verb = "take from the cache"
 	}
 	return fmt.Sprintf("%s the base %s", verb, pinned(ref.name, ref.digest.String())), nil

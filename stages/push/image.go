@@ -1,10 +1,13 @@
 package push
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -30,6 +33,8 @@ type image struct {
 	// children are the root's, where it is an index.
 	children []manifest
 	blobs    []cache.Descriptor // layers and configs, each once
+	// base has the layers that the layout may lack; nil when it lacks none.
+	base *baseBlobs
 }
 
 // maxManifest is what registries accept at most (distribution-spec:
@@ -117,9 +122,12 @@ func once(blobs []cache.Descriptor) []cache.Descriptor {
 	return out
 }
 
-// open reads a blob of the layout from a byte on.
-func (i image) open(b cache.Descriptor, from int64) (io.ReadCloser, error) {
+// open reads a blob from a byte on: the layout's, else the base's.
+func (i image) open(ctx context.Context, b cache.Descriptor, from int64) (io.ReadCloser, error) {
 	f, err := os.Open(oci.BlobPath(i.layout, b.Digest))
+	if errors.Is(err, fs.ErrNotExist) && i.base != nil {
+		return i.base.open(ctx, b, from)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the image layout: %w", err)
 	}
@@ -135,8 +143,8 @@ func (i image) open(b cache.Descriptor, from int64) (io.ReadCloser, error) {
 }
 
 // verify reads a blob again to see whether it is what its name says.
-func (i image) verify(b cache.Descriptor) error {
-	f, err := i.open(b, 0)
+func (i image) verify(ctx context.Context, b cache.Descriptor) error {
+	f, err := i.open(ctx, b, 0)
 	if err != nil {
 		return err
 	}

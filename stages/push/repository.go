@@ -137,8 +137,8 @@ func (r *repository) send(ctx context.Context, env runner.Env, image image, out 
 // content is where blobs are read: an image in a layout, or something in
 // memory. verify tells whether a blob that the registry refused is damaged.
 type content interface {
-	open(b cache.Descriptor, from int64) (io.ReadCloser, error)
-	verify(b cache.Descriptor) error
+	open(ctx context.Context, b cache.Descriptor, from int64) (io.ReadCloser, error)
+	verify(ctx context.Context, b cache.Descriptor) error
 }
 
 // upload sends blobs side by side and returns those that were sent, also when
@@ -223,7 +223,7 @@ func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descr
 		return err
 	})
 	if registry.HasCode(err, transport.DigestInvalidErrorCode) {
-		if damage := from.verify(b); damage != nil {
+		if damage := from.verify(ctx, b); damage != nil {
 			return fmt.Errorf("send %s: %w", b.Digest, damage)
 		}
 	}
@@ -250,7 +250,7 @@ func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, 
 	query.Set("digest", string(b.Digest))
 	place.RawQuery = query.Encode()
 
-	body, err := from.open(b, 0)
+	body, err := from.open(ctx, b, 0)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, 
 	}
 	put.ContentLength = b.Size
 	put.GetBody = func() (io.ReadCloser, error) { // for a redirect or a stale connection
-		body, err := from.open(b, 0)
+		body, err := from.open(ctx, b, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -155,6 +155,9 @@ func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in
 	if err != nil {
 		return r, err
 	}
+	if image.base, err = newBase(in.Base, s.options()); err != nil {
+		return r, err
+	}
 	remote, err := s.connect(ctx, repo)
 	if err != nil {
 		return r, err

@@ -80,6 +80,7 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Layout = filepath.Join(opt.stateDir(), "image")
+	config.Pushed = config.Pushed && !opt.Sandbox
 	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
 		home, err := job.JDK(ctx)
 		if err != nil {
@@ -112,7 +113,7 @@ func imageIn(s source.Out, m maven.Out) image.In {
 }
 
 func pushIn(s source.Out, i image.Out) push.In {
-	return push.In{Layout: i.Layout, Digest: i.Digest, Commit: s.Commit, Dirty: s.Dirty}
+	return push.In{Layout: i.Layout, Digest: i.Digest, Base: i.From, Commit: s.Commit, Dirty: s.Dirty}
 }
 
 func rolloutIn(p push.Out) rollout.In { return rollout.In{Image: p.Reference} }

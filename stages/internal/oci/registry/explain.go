@@ -50,6 +50,18 @@ func has(e *transport.Error, code transport.ErrorCode) bool {
 	return slices.ContainsFunc(e.Errors, func(d transport.Diagnostic) bool { return d.Code == code })
 }
 
+// Unreachable tells that a registry gave no answer of its own: nobody was
+// there, the connection was cut, or it is out of order. A certificate that is
+// not trusted, or plain http where that is refused, is something else.
+func Unreachable(err error) bool {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests
+	}
+	_, isNet := errors.AsType[*net.OpError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	return isNet || isDNS || isTimeout(err) || err != nil && temporary(err)
+}
+
 // HasCode tells whether err is a registry's refusal for that reason.
 func HasCode(err error, code transport.ErrorCode) bool {
 	e, ok := errors.AsType[*transport.Error](err)

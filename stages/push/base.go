@@ -1,0 +1,89 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/stages/internal/oci/registry"
+)
+
+// baseBlobs are the layers of the image's base, in its own registry. It is
+// asked for nothing before the first layer that the target neither has nor
+// mounts.
+type baseBlobs struct {
+	repo    name.Repository
+	options registry.Options
+
+	mu     sync.Mutex
+	client *http.Client // once connected
+}
+
+// newBase takes In.Base; nil for an image that stands on its own.
+func newBase(ref string, o registry.Options) (*baseBlobs, error) {
+	if ref == "" {
+		return nil, nil
+	}
+	parsed, err := registry.ParseReference("image.base", ref, o)
+	if err != nil {
+		return nil, err
+	}
+	return &baseBlobs{repo: parsed.Context(), options: o}, nil
+}
+
+func (s *baseBlobs) connect(ctx context.Context) (*http.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, nil
+	}
+	c, err := registry.Connect(ctx, s.repo, transport.PullScope, s.options)
+	if err != nil {
+		return nil, err
+	}
+	s.client = &http.Client{Transport: c.Transport}
+	return s.client, nil
+}
+
+// open reads a layer from a byte on. What is not what its digest says, the
+// target refuses.
+func (s *baseBlobs) open(ctx context.Context, b cache.Descriptor, from int64) (io.ReadCloser, error) {
+	client, err := s.connect(ctx)
+	if err != nil {
+		return nil, s.explain(b, err)
+	}
+	u := url.URL{Scheme: s.repo.Scheme(), Host: s.repo.RegistryStr(), Path: "/v2/" + s.repo.RepositoryStr() + "/blobs/" + string(b.Digest)}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, s.explain(b, err)
+	}
+	if err := registry.CheckResponse(resp, http.StatusOK, http.StatusPartialContent); err != nil {
+		resp.Body.Close()
+		return nil, s.explain(b, err)
+	}
+	if from > 0 && resp.StatusCode == http.StatusOK { // it knows no ranges
+		if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil {
+			resp.Body.Close()
+			return nil, s.explain(b, err)
+		}
+	}
+	return resp.Body, nil
+}
+
+func (s *baseBlobs) explain(b cache.Descriptor, err error) error {
+	return fmt.Errorf("read the base's layer %s from %s: %w", b.Digest, s.repo, err)
+}

@@ -1,0 +1,46 @@
+package push
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/fastship/fastship/stages/internal/oci"
+)
+
+// TestBaseIsStreamed pushes an image whose base lies in another registry, and
+// not in the layout: it is read there once, and not at all when the target has
+// it.
+func TestBaseIsStreamed(t *testing.T) {
+	there, here := newServer(t), newServer(t)
+	base := random(300_000)
+	if _, err := New(Config{Repository: there.host() + "/base"}, anonymous()).Run(t.Context(), (&events{}).env(), makeImage(t, t.TempDir(), base)); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{1, 0} {
+		in := makeImage(t, t.TempDir(), base, random(100+i))
+		image, err := readImage(in.Layout, in.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(oci.BlobPath(in.Layout, image.blobs[0].Digest)); err != nil {
+			t.Fatal(err)
+		}
+		in.Base = there.host() + "/base:any@" + in.Digest
+		there.take()
+		var e events
+		r, err := New(Config{Repository: here.host() + "/x"}, anonymous()).Run(t.Context(), e.env(), in)
+		if err != nil || e.last.Done != r.Out.Bytes {
+			t.Fatal(err, e.last, r.Out)
+		}
+		got := there.take()
+		if n := len(slices.DeleteFunc(got, func(s string) bool { return s != "GET blobs" })); n != want {
+			t.Errorf("push %d read the base %d times, want %d", i, n, want)
+		}
+		if err := validate.Image(pull(t, here.host()+"/x:"+r.Out.Tags[0])); err != nil {
+			t.Error(err)
+		}
+	}
+}
