@@ -25,6 +25,8 @@ type Request struct {
 // has to say in its configuration.
 type Base struct {
 	Layer    oci.Layer `json:"layer"`
+	Packages []Package `json:"packages"` // of the distribution, that the layer has parts of
+	System   System    `json:"system"`
 	JavaPath string    `json:"javaPath"` // of the java program: /opt/java/bin/java
 	Env      []string  `json:"env"`      // NAME=value
 	User     string    `json:"user"`     // uid:gid of an account without rights
@@ -32,7 +34,7 @@ type Base struct {
 }
 
 // recipe changes whenever the same inputs would give another layer.
-const recipe = "1"
+const recipe = "2"
 
 // Build returns the base that the request describes: from the cache when one
 // was linked before from the same JDK, shared libraries, certificates, fonts
@@ -57,17 +59,27 @@ func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	layer, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (oci.Layer, []cache.Descriptor, error) {
-		layer, err := r.make(ctx, c, around)
-		return layer, []cache.Descriptor{layer.Descriptor}, err
+	l, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (linked, []cache.Descriptor, error) {
+		l, err := r.make(ctx, c, around)
+		return l, []cache.Descriptor{l.Descriptor}, err
 	})
 	return Base{
-		Layer:    layer,
+		Layer:    l.Layer,
+		Packages: l.Packages,
+		System:   l.System,
 		JavaPath: "/" + javaHome + "/bin/java",
 		Env:      []string{"PATH=/" + javaHome + "/bin", "JAVA_HOME=/" + javaHome, "LANG=C.UTF-8"},
 		User:     fmt.Sprintf("%d:%d", userID, userID),
 		Name:     "jlink of " + r.JDK.String(),
 	}, err
+}
+
+// linked is a base's layer, and where its parts come from: found out on the
+// machine that linked it.
+type linked struct {
+	oci.Layer
+	Packages []Package `json:"packages,omitempty"`
+	System   System    `json:"system"`
 }
 
 func (r Request) desktop() bool { return slices.Contains(r.Modules, "java.desktop") }
@@ -98,37 +110,48 @@ func (r Request) key(around system) (cache.Key, error) {
 }
 
 // make links the base and writes its layer.
-func (r Request) make(ctx context.Context, c *cache.Cache, around system) (oci.Layer, error) {
+func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linked, error) {
 	start := time.Now()
 	r.note("linking a base of %d modules from %s", len(r.Modules), r.JDK)
 	dir, release, err := workspace()
 	if err != nil {
-		return oci.Layer{}, err
+		return linked{}, err
 	}
 	defer release()
 	home, fixed, err := link(ctx, r.JDK, r.Modules, dir)
 	if err != nil {
-		return oci.Layer{}, explain(err)
+		return linked{}, explain(err)
 	}
 	libs, err := needed(home, r.desktop())
 	if err != nil {
-		return oci.Layer{}, err
+		return linked{}, err
 	}
 	r.warn(fixed, libs, around)
 	files, err := runtimeEntries(home)
 	if err != nil {
-		return oci.Layer{}, err
+		return linked{}, err
 	}
 	more, err := libs.entries()
 	if err != nil {
-		return oci.Layer{}, err
+		return linked{}, err
 	}
-	layer, err := oci.WriteLayer(ctx, c.Blobs, "base", slices.Concat(files, more, around.entries()), r.Codec)
+	var l linked
+	if l.System, err = distribution("/"); err != nil {
+		return linked{}, err
+	}
+	if l.Packages, err = packagesOf("/", libs.origins(r.JDK)); err != nil {
+		return linked{}, err
+	}
+	told, err := packageEntries("/", l.Packages)
+	if err != nil {
+		return linked{}, err
+	}
+	l.Layer, err = oci.WriteLayer(ctx, c.Blobs, "base", slices.Concat(files, more, around.entries(), told), r.Codec)
 	if err == nil {
 		r.note("linked the base in %.1f s: %.1f MB, %.1f MB compressed", time.Since(start).Seconds(),
-			float64(layer.Uncompressed)/1e6, float64(layer.Descriptor.Size)/1e6)
+			float64(l.Uncompressed)/1e6, float64(l.Descriptor.Size)/1e6)
 	}
-	return layer, err
+	return l, err
 }
 
 func (r Request) note(format string, args ...any) {

@@ -74,6 +74,7 @@ func TestBaseRunsJavaAndIsTheSameEachTime(t *testing.T) {
 
 			root := unpack(t, c, base)
 			checkTree(t, root)
+			checkPackages(t, root, base)
 			t.Run("version", func(t *testing.T) {
 				out := java(t, root, base, base.User, nil, "-Xshare:on", "-version")
 				if !strings.Contains(out, jdk.Version) || !strings.Contains(out, "sharing") {
@@ -88,6 +89,22 @@ func TestBaseRunsJavaAndIsTheSameEachTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// checkPackages holds what scanners are told against what this machine has.
+func checkPackages(t *testing.T, root string, base Base) {
+	t.Helper()
+	if _, err := os.Stat("/var/lib/dpkg/status"); err != nil {
+		return
+	}
+	at := slices.IndexFunc(base.Packages, func(p Package) bool { return p.Source == "glibc" })
+	if at < 0 || base.System.ID == "" {
+		t.Fatalf("packages %+v of %+v", base.Packages, base.System)
+	}
+	told, err := os.ReadFile(filepath.Join(root, "var/lib/dpkg/status.d", base.Packages[at].Name))
+	if err != nil || !strings.Contains(string(told), "\nVersion: "+base.Packages[at].Version+"\n") {
+		t.Errorf("%q, %v", told, err)
 	}
 }
 

@@ -162,10 +162,16 @@ func (s system) entries() []oci.File {
 		{Path: "proc", Mode: fs.ModeDir | 0o555},
 		{Path: "sys", Mode: fs.ModeDir | 0o555},
 	}
-	for _, f := range s.files {
-		list = append(list, oci.File{Path: f.path, Mode: 0o644, Size: int64(len(f.data)), Open: func() (io.ReadCloser, error) {
+	return append(list, s.plain()...)
+}
+
+// plain are its files alone.
+func (s system) plain() []oci.File {
+	list := make([]oci.File, len(s.files))
+	for i, f := range s.files {
+		list[i] = oci.File{Path: f.path, Mode: 0o644, Size: int64(len(f.data)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(f.data)), nil
-		}})
+		}}
 	}
 	return list
 }
