@@ -87,7 +87,7 @@ func (f *Follower) absorbDeployments(o Observation, emit func(Event)) {
 	if found == nil {
 		return
 	}
-	f.deployed = found
+	f.deployed, f.read = found, f.marks()
 	f.tellShift(emit)
 	if strings.HasPrefix(found.Status, "ROLLBACK") || found.BreakerTriggered {
 		f.failed = true
@@ -153,7 +153,10 @@ func (f *Follower) absorbTasks(o Observation, emit func(Event)) {
 		return
 	}
 	f.readable("ecs:DescribeTasks", nil, emit)
-	counts := Tasks{}
+	counts, before := Tasks{}, f.failures.total
+	for _, arn := range f.query.Known {
+		delete(f.alive, arn) // those that are not shown any more have gone
+	}
 	mine := filter(o.Tasks, func(t Task) bool { return t.StartedBy == f.begun.ID })
 	slices.SortStableFunc(mine, func(a, b Task) int { return a.end().Compare(b.end()) })
 	for _, t := range mine {
@@ -166,6 +169,12 @@ func (f *Follower) absorbTasks(o Observation, emit func(Event)) {
 		if t.DesiredStatus != "STOPPED" { // it is being stopped
 			counts.add(t)
 		}
+	}
+	switch found := f.failures.total > before; {
+	case found:
+		f.owed, f.fruitless = false, 0
+	case f.query.Stopped:
+		f.fruitless++
 	}
 	counts.Failed = f.failures.total
 	if d, ok := f.ours(); ok {

@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,25 +14,15 @@ const (
 	onceTroubled   = 5
 	rareTasks      = 9
 	// The stages of a deployment that shifts traffic show nowhere else.
-	everyStage = 2
+	everyStage = 4
+	// With so many failures seen, the phases of further tasks tell little.
+	familiar = 4
+	// fruitless lists of stopped tasks in a row: those that ECS counts are gone.
+	fruitless = 3
 )
 
 // taskCount is what a service says of its deployment's tasks.
 type taskCount struct{ pending, running, failed int }
-
-// pace is the time to the next look: AWS refills 20 DescribeServices a second
-// for the whole account. In the first minute, and after something happened,
-// more is to be expected.
-func (f *Follower) pace(now time.Time) time.Duration {
-	if f.opt.PollEvery > 0 {
-		return f.opt.PollEvery
-	}
-	jitter := f.opt.Jitter()
-	if now.Sub(f.start) < time.Minute || !f.stirred.IsZero() && now.Sub(f.stirred) < time.Minute {
-		return 2400*time.Millisecond + time.Duration(jitter*float64(600*time.Millisecond))
-	}
-	return 4*time.Second + time.Duration(jitter*float64(900*time.Millisecond))
-}
 
 // surprising tells the events after which more is to be expected soon.
 func surprising(e Event) bool {
@@ -43,8 +35,22 @@ func surprising(e Event) bool {
 	return false
 }
 
+// emptied reports whether the service has let the last task go that is not
+// ours: the end is near.
+func (f *Follower) emptied() bool {
+	others := 0
+	for _, d := range f.service.Deployments {
+		if d.ID != f.begun.ID {
+			others += d.Running
+		}
+	}
+	before := f.others
+	f.others = others
+	return others == 0 && before > 0
+}
+
 // forward reports whether the service shows our deployment on its way, and
-// nothing else: no reason to ask the service deployment.
+// nothing else.
 func (f *Follower) forward() bool {
 	ours, listed := f.ours()
 	primary, _ := f.service.Primary()
@@ -57,51 +63,105 @@ func (f *Follower) quiet() bool {
 	return f.forward() && ours.Failed == 0 && f.failures.total == 0
 }
 
-// ask chooses the next look: the service always, the rest when it may tell
-// something new, and now and then for what the service does not show.
-func (f *Follower) ask() Ask {
-	var a Ask
-	if !f.noReads && (f.deployed == nil || !f.forward() || f.looks%f.rare() == 0) {
-		a.Deployments, a.Since = true, f.begun.Created.Add(-clocks)
-		if f.deployed != nil {
-			a.DeploymentARN = f.deployed.ARN
-		}
+// next chooses the next look: the service and, when they may tell something
+// new, its deployment and its tasks. What this look gave a reason for is read
+// at once, and by itself.
+func (f *Follower) next(now time.Time, o Observation) Next {
+	ask, tasksAtOnce := Ask{Service: true, Since: f.begun.Created.Add(-clocks)}, false
+	unread := o.Err == nil && o.Deployments == nil && o.DeploymentsErr == nil
+	moved := !f.noReads && (f.deployed == nil || f.marks() != f.read || f.contradicted())
+	ask.Deployments = moved || !f.noReads && f.looks%f.rare() == 0
+	if f.deployed != nil {
+		ask.DeploymentARN = f.deployed.ARN
 	}
 	if !f.noTasks {
-		a.Tasks = f.askTasks()
+		ask.Tasks = f.askTasks()
+		tasksAtOnce = f.urgent && ask.Tasks.StartedBy != "" && (o.Err == nil && o.Tasks == nil && o.TasksErr == nil || f.owed)
 	}
-	return a
+	n := Next{After: f.pace(now), Ask: ask}
+	switch {
+	case f.ending != nil:
+		n.After, n.Ask.Service, n.Ask.Deployments = min(n.After, time.Second), false, false
+	case tasksAtOnce, moved && unread && f.looks > 0 && f.service.Name != "":
+		n.After, n.Ask.Service, n.Ask.Deployments = min(n.After, hurry), false, moved && unread
+	}
+	n.After = max(0, min(n.After, f.Deadline().Sub(now)))
+	f.spend(now, n.Ask)
+	return n
+}
+
+// marks are what of the service's list changes when its deployment's status
+// does.
+func (f *Follower) marks() string {
+	var b strings.Builder
+	for _, d := range f.service.Deployments {
+		fmt.Fprintln(&b, d.ID, d.Status, d.RolloutState)
+	}
+	return b.String()
+}
+
+// contradicted reports whether the service shows more than the deployment
+// told: one of the two reads lags.
+func (f *Follower) contradicted() bool {
+	primary, ok := f.service.Primary()
+	if !ok || f.deployed.ended() {
+		return false
+	}
+	if shifts(f.service.Strategy) && f.opt.Until == Healthy && primary.whole() {
+		return true // the traffic shows there only
+	}
+	return primary.RolloutState != "IN_PROGRESS" || (primary.ID == f.begun.ID) != f.deployed.ongoing()
 }
 
 func (f *Follower) rare() int {
-	if shifts(f.service.Strategy) {
-		return everyStage
+	every := rareDeployment
+	switch {
+	case shifts(f.service.Strategy):
+		every = everyStage
+	case !f.quiet():
+		every = onceTroubled
 	}
-	if !f.quiet() {
-		return onceTroubled
+	if f.budget.spent() {
+		every = min(2*every, rareDeployment)
 	}
-	return rareDeployment
+	return every
 }
 
-// askTasks names the tasks worth a look. Those that are known cost one call;
-// the lists are read only when the service counts more than are known, and
-// that of the stopped ones when some may have died unseen.
+// askTasks names the tasks worth a look. Those that are known cost one call,
+// and are asked first; the lists are read only when the service counts more
+// than are known, and that of the stopped ones when some died unseen.
 func (f *Follower) askTasks() TaskQuery {
 	ours, listed := f.ours()
 	count := taskCount{ours.Pending, ours.Running, ours.Failed}
 	changed, risen := count != f.lastCount, count.failed > f.lastCount.failed
 	f.lastCount = count
-	more := count.pending+count.running > len(f.alive)
-	unseen := f.trouble || f.ending != nil || risen || count.failed > f.failures.total || f.launched
-	f.launched, f.urgent = false, f.trouble || risen
-	routine := f.looks%rareTasks == 0 && !ours.whole()
+	routine := f.looks >= f.tasksAt+rareTasks && !ours.whole()
+	more := count.pending+count.running > len(f.alive) && (f.failures.total < familiar || routine)
+	if f.budget.spent() { // for phases
+		more, routine = more && routine, routine && !f.quiet()
+		changed = changed && f.failures.total < familiar
+	}
+	sign := f.trouble || risen || f.launched
+	if sign {
+		f.fruitless = 0
+	}
+	missed := count.failed > f.failures.total && f.fruitless < fruitless
+	unseen := sign || f.owed || missed || f.ending != nil
+	f.launched, f.urgent = false, f.trouble || risen || f.owed
 	if !changed && !unseen && !more && !routine {
 		return TaskQuery{}
 	}
 	q := TaskQuery{StartedBy: f.begun.ID, Known: slices.Sorted(maps.Keys(f.alive)), Listed: more, Stopped: unseen || !listed}
 	q.Stopped = q.Stopped || routine && !f.quiet()
+	if q.Stopped && !f.owed && f.ending == nil && len(q.Known) > 0 && !q.Listed {
+		q.Stopped = false // it may be one of these
+		f.owed = unseen
+	} else if q.Stopped {
+		f.owed = false
+	}
 	if len(q.Known) == 0 && !q.Listed && !q.Stopped {
 		return TaskQuery{}
 	}
+	f.query, f.tasksAt = q, f.looks
 	return q
 }

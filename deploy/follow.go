@@ -41,7 +41,9 @@ func Follow(ctx context.Context, api API, target Target, f *Follower, emit func(
 }
 
 func look(ctx context.Context, api Reader, target Target, ask Ask) (o Observation) {
-	bounded(ctx, func(ctx context.Context) { o.Service, o.Err = api.Service(ctx, target) })
+	if o.Unasked = !ask.Service; ask.Service {
+		bounded(ctx, func(ctx context.Context) { o.Service, o.Err = api.Service(ctx, target) })
+	}
 	if o.Err != nil {
 		return o
 	}

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Ask is what a follower wants to see next, beside the service itself.
+// Ask is what a follower wants to see next.
 type Ask struct {
+	Service       bool      // the service itself; false where it was read a moment ago,
 	Deployments   bool      // the service deployments,
 	DeploymentARN string    // this one, or when empty
 	Since         time.Time // those created since
@@ -20,6 +21,7 @@ type Ask struct {
 // Observation is what was seen. A part that was not asked for is nil.
 type Observation struct {
 	Service        Service
+	Unasked        bool  // the service was not asked for
 	Err            error // the service could not be read; nothing else was
 	Deployments    []ServiceDeployment
 	DeploymentsErr error
@@ -106,6 +108,13 @@ type Follower struct {
 	urgent    bool            // the tasks asked for next show a failure
 	launches  int             // how often it did
 	alive     map[string]bool // ARNs of our tasks that have not been seen to end
+	read      string          // the marks of the service when its deployment was read
+	query     TaskQuery       // the last one
+	tasksAt   int             // the look after which they were last asked for
+	owed      bool            // tasks died that are none of those known: list the stopped ones
+	fruitless int             // lists of stopped tasks in a row that told nothing
+	budget    budget
+	others    int // tasks that are not ours, when last looked
 }
 
 // NewFollower follows what Apply began, from now on.
@@ -117,7 +126,8 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 		opt.Jitter = rand.Float64
 	}
 	return &Follower{
-		begun: begun, deployed: begun.Record, essential: essential, opt: opt, start: now,
+		budget: budget{callBurst, now},
+		begun:  begun, deployed: begun.Record, essential: essential, opt: opt, start: now,
 		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
 	}
@@ -128,24 +138,26 @@ func (f *Follower) Deadline() time.Time { return f.start.Add(f.opt.Timeout) }
 
 // Begin says what to look at first, and when.
 func (f *Follower) Begin() Next {
-	return Next{After: f.pace(f.start), Ask: f.ask()}
+	return f.next(f.start, Observation{})
 }
 
 // Observe takes what was seen at now and says what happened, what to look at
 // next, and, in the end, how it ended.
 func (f *Follower) Observe(now time.Time, o Observation) Next {
-	f.looks++
 	var events []Event
 	emit := func(e Event) { events = append(events, e) }
 	f.trouble = false
 	if f.readable("ecs:DescribeServices", o.Err, emit) {
-		f.service = o.Service
-		f.listen(o.Service.Events, emit)
+		if !o.Unasked {
+			f.looks++
+			f.service = o.Service
+			f.listen(o.Service.Events, emit)
+		}
 		f.absorbDeployments(o, emit)
 		f.absorbTasks(o, emit)
 		f.tell(emit)
 	}
-	if slices.ContainsFunc(events, surprising) {
+	if slices.ContainsFunc(events, surprising) || f.emptied() {
 		f.stirred = now
 	}
 	result := f.end(now, o)
@@ -160,19 +172,12 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 	}
 	if given := f.giveUp(now); given != nil && f.ending == nil && o.Err == nil {
 		f.explain(given)
-		return Next{Events: events, GivenUp: given, Ask: f.ask()}
+		next := f.next(now, o)
+		next.Events, next.GivenUp = events, given
+		return next
 	}
-	blind := o.Err == nil && o.Deployments == nil && o.DeploymentsErr == nil
-	next := Next{Events: events, After: f.pace(now), Ask: f.ask()}
-	switch {
-	case f.ending != nil:
-		next.After = min(next.After, time.Second)
-	case f.urgent && o.Err == nil && o.Tasks == nil && o.TasksErr == nil && !f.noTasks:
-		next.After = min(next.After, hurry)
-	case blind && !f.noReads && !f.forward():
-		next.After = min(next.After, hurry) // the service has moved: ask its deployment why
-	}
-	next.After = max(0, min(next.After, f.Deadline().Sub(now)))
+	next := f.next(now, o)
+	next.Events = events
 	return next
 }
 

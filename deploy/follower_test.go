@@ -57,14 +57,14 @@ func TestStories(t *testing.T) {
 			want: Failed, cause: "137: killed, or out of memory", detail: "2 tasks of web:7 still there", by: 70},
 		{name: "first deployment, the way back fails too", moments: []moment{
 			at(0, breaker(true), oldGone), at(20, stopped(3, crash(143))), at(60, tripped, record("ROLLBACK_FAILED", "nothing to roll back to"))},
-			want: RollbackFailed, cause: "143: terminated", by: 75},
+			want: RollbackFailed, cause: "143: terminated", by: 76},
 		{name: "crash loop without breaker", moments: []moment{
 			at(20, counts(1, 0), stopped(2, crash(139))), at(80, stopped(2, crash(139))), at(160, counts(0, 2), stopped(2, crash(139)))},
 			want: Failed, cause: "139: segmentation fault (task 000000000000, × 6)", detail: "no circuit breaker", by: 170},
 		{name: "crash loop that escapes the breaker", moments: []moment{
 			at(0, breaker(true)), at(20, stopped(4, crash(1)), rollout("IN_PROGRESS", "")), at(60, stopped(4, crash(1)), func(s *scene) { s.deployment(oursID).Failed = 0 }),
 			at(100, stopped(4, crash(1)), func(s *scene) { s.deployment(oursID).Failed = 0 })},
-			want: Failed, cause: "× 12", detail: "does not notice", by: 190},
+			want: Failed, cause: "× 12", detail: "does not notice", by: 205},
 		{name: "a crash, then it heals", moments: []moment{at(20, stopped(3, crash(1))), at(60, counts(2, 0)), at(90, succeed)},
 			want: Succeeded, by: 95, told: "deploy.TaskFailed exited with code 1"},
 		{name: "image not found, no breaker", moments: []moment{at(15, stopped(1, pullError(notFound))), at(45, stopped(1, pullError(strings.Replace(notFound, "1 time", "5 time", 1))))},
@@ -96,7 +96,7 @@ func TestStories(t *testing.T) {
 		{name: "superseded, the other shows later", moments: []moment{at(30, record("STOPPED", "")), at(34, primary("ecs-svc/9", "x/web:9", 0, "IN_PROGRESS", "", 0))},
 			want: Superseded, cause: "web:9", by: 38},
 		{name: "superseded, our record lags", moments: []moment{at(30, primary("ecs-svc/9", newTask, 0, "IN_PROGRESS", "", 0))},
-			want: Superseded, cause: "web:8", by: 55},
+			want: Superseded, cause: "web:8", by: 57},
 		{name: "superseded after success", moments: []moment{at(30, counts(2, 0), record("SUCCESSFUL", ""), primary("ecs-svc/9", "x/web:9", 0, "IN_PROGRESS", "", 0))},
 			want: Superseded, cause: "web:9", by: 35},
 		{name: "superseded while crashing keeps the other as its cause", moments: []moment{at(20, stopped(2, crash(1))), at(30, primary("ecs-svc/9", "x/web:9", 0, "IN_PROGRESS", "", 0), record("STOPPED", ""))},
@@ -143,7 +143,7 @@ func TestStories(t *testing.T) {
 				s.records = append(s.records, ServiceDeployment{ARN: "sd/2", Status: "IN_PROGRESS", TaskDefinition: newTask, Created: clock0})
 			}), at(60, succeed)}, want: Succeeded, by: 65},
 		{name: "our record never shows", moments: []moment{at(0, func(s *scene) { s.records = s.records[:1] }), at(40, counts(2, 0), oldGone, rollout("COMPLETED", ""))},
-			want: Succeeded, by: 65},
+			want: Succeeded, by: 67},
 
 		// Without permission for service deployments.
 		{name: "denied: success", moments: []moment{at(0, failing("deployments", denied)), at(40, counts(2, 0), rollout("COMPLETED", "")), at(60, oldGone)},
@@ -288,9 +288,9 @@ func TestPace(t *testing.T) {
 		want    time.Duration
 	}{
 		{0, 0, 0, 2400 * time.Millisecond},
-		{0.99, 59 * time.Second, 0, 2994 * time.Millisecond},
-		{0, time.Minute, 0, 4 * time.Second},
-		{0.99, time.Hour, 0, 4891 * time.Millisecond},
+		{0.99, 59 * time.Second, 0, 2895 * time.Millisecond},
+		{0, time.Minute, 0, 4300 * time.Millisecond},
+		{0.99, time.Hour, 0, 4795 * time.Millisecond},
 		{0.99, time.Hour, 200 * time.Millisecond, 200 * time.Millisecond},
 	} {
 		f := NewFollower(Begun{ID: oursID}, nil, Options{PollEvery: c.every, Jitter: func() float64 { return c.jitter }}, local0)

@@ -179,7 +179,7 @@ func (f *Follower) giveUp(now time.Time) *Result {
 		switch {
 		case unhealable && f.policy() != Never:
 			return f.givenUp(ours, "another try cannot cure it")
-		case f.failures.total >= 3*limit && f.held(now, "escaped", time.Minute):
+		case f.failures.total >= 3*limit && f.held(now, "escaped", settle):
 			// A task that runs for a moment resets ECS's count, not this one.
 			return f.givenUp(ours, "the circuit breaker does not notice")
 		}

@@ -58,6 +58,9 @@ func (s *scene) deployment(id string) *Deployment {
 
 // show is the scene cut down to what was asked for.
 func (s *scene) show(ask Ask) (o Observation) {
+	if o.Unasked = !ask.Service; o.Unasked {
+		return s.rest(ask, o)
+	}
 	s.looks["service"]++
 	if o.Err = s.fail["service"]; o.Err != nil {
 		return o
@@ -65,6 +68,11 @@ func (s *scene) show(ask Ask) (o Observation) {
 	o.Service = s.service
 	o.Service.Deployments = append([]Deployment{}, s.service.Deployments...)
 	o.Service.Events = append([]ServiceEvent{}, s.service.Events...)
+	return s.rest(ask, o)
+}
+
+// rest is what was asked for beside the service.
+func (s *scene) rest(ask Ask, o Observation) Observation {
 	if ask.Deployments {
 		s.looks["deployments"]++
 		if o.DeploymentsErr = s.fail["deployments"]; o.DeploymentsErr == nil {

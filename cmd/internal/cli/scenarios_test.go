@@ -311,6 +311,9 @@ func (w *stage) judge(code int, took time.Duration, result, said string, before 
 		w.Logf("after %s:\n%s", took, said)
 	}
 	if testing.Verbose() {
-		fmt.Printf("%s: exit %d, %s, %d calls, last %q\n", w.Name(), code, took, all, lines[len(lines)-1])
+		for op := range before {
+			after[op] -= before[op]
+		}
+		fmt.Printf("%s: exit %d, %s, %d calls %v, last %q\n", strings.TrimPrefix(w.Name(), "TestScenarios/"), code, took, all, after, lines[len(lines)-1])
 	}
 }
