@@ -250,22 +250,16 @@ func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, 
 	query.Set("digest", string(b.Digest))
 	place.RawQuery = query.Encode()
 
-	body, err := from.open(ctx, b, 0)
+	put, err := http.NewRequestWithContext(ctx, http.MethodPut, place.String(), nil)
 	if err != nil {
-		return err
-	}
-	put, err := http.NewRequestWithContext(ctx, http.MethodPut, place.String(), count.reader(body))
-	if err != nil {
-		body.Close()
 		return err
 	}
 	put.ContentLength = b.Size
 	put.GetBody = func() (io.ReadCloser, error) { // for a redirect or a stale connection
-		body, err := from.open(ctx, b, 0)
-		if err != nil {
-			return nil, err
-		}
-		return count.reader(body), nil
+		return count.reader(&lateReader{open: func() (io.ReadCloser, error) { return from.open(ctx, b, 0) }}), nil
+	}
+	if put.Body, err = put.GetBody(); err != nil {
+		return err
 	}
 	if b.Size == 0 {
 		put.Body = http.NoBody
@@ -273,6 +267,30 @@ func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, 
 	put.Header.Set("Content-Type", "application/octet-stream")
 	_, err = r.do(put, http.StatusCreated)
 	return err
+}
+
+// lateReader opens what it reads when it is read: a request's body may be
+// asked for several times, and each costs a request to the base's registry.
+type lateReader struct {
+	open func() (io.ReadCloser, error)
+	r    io.ReadCloser
+}
+
+func (l *lateReader) Read(p []byte) (n int, err error) {
+	if l.r == nil {
+		if l.r, err = l.open(); err != nil {
+			l.r = nil
+			return 0, err
+		}
+	}
+	return l.r.Read(p)
+}
+
+func (l *lateReader) Close() error {
+	if l.r == nil {
+		return nil
+	}
+	return l.r.Close()
 }
 
 // tag puts the image's manifest under a tag.
