@@ -10,6 +10,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/extra"
 )
 
 // Config is what the image section of fastship.yaml says to this stage.
@@ -25,6 +26,9 @@ type Config struct {
 	// is zstd where every reader of the image is known to take it.
 	Compression string `yaml:"compression"`
 	Container   `yaml:",inline"`
+	Files       []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
+	// Dir is the project's folder, absolute, to which Files are relative.
+	Dir string `yaml:"-"`
 	// Pushed says that the image goes to a registry, for readers that nobody
 	// here knows, and that a base's layers need not be here: the push has them
 	// from its registry, if at all.

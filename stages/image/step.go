@@ -18,6 +18,7 @@ import (
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/extra"
 	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/fastship/fastship/stages/internal/stamp"
@@ -56,6 +57,9 @@ func (s *Step) Check(ctx context.Context) error {
 		return fault.New(fault.BadInput, "write auto, gzip or zstd", "image.compression: %q is none of auto, gzip and zstd", s.config.Compression)
 	}
 	if err := s.config.check(s.config.Base, s.config.JVM); err != nil {
+		return err
+	}
+	if err := extra.Check(ctx, s.config.Dir, s.config.Files); err != nil {
 		return err
 	}
 	if s.config.Base != jlink {
@@ -195,7 +199,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 			return Out{}, 0, err
 		}
 		if err == nil {
-			out, written, err := s.finish(ctx, in, app, below, 0)
+			out, written, err := s.finish(ctx, in, book, app, below, 0)
 			if !lost(err) {
 				return out, written, err
 			}
@@ -208,12 +212,12 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 	defer jar.Close()
 	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
 	app.warn(env)
-	out, written, err := s.build(ctx, env, in, jdk, jar, &app)
+	out, written, err := s.build(ctx, env, in, jdk, book, jar, &app)
 	if lost(err) {
 		// Between look-up and use a blob was evicted or found to be broken,
 		// and is out of the cache now: what is missing is made again.
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
-		out, written, err = s.build(ctx, env, in, jdk, jar, &app)
+		out, written, err = s.build(ctx, env, in, jdk, book, jar, &app)
 	}
 	if err == nil {
 		app.note(env)
@@ -224,7 +228,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 
 // build reads the jar and makes base and layers side by side, then the image
 // of them.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, jar *appjar.App, app *application) (Out, int, error) {
+func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, book *stamp.Book, jar *appjar.App, app *application) (Out, int, error) {
 	var (
 		below   base
 		written int
@@ -246,12 +250,12 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, ja
 	if err := group.Wait(); err != nil {
 		return Out{}, 0, err
 	}
-	return s.finish(ctx, in, *app, below, written)
+	return s.finish(ctx, in, book, *app, below, written)
 }
 
-// finish puts the application on its base. written are the application's new
-// layers.
-func (s *Step) finish(ctx context.Context, in In, app application, below base, written int) (Out, int, error) {
+// finish puts the application on its base, and the user's files on top.
+// written are the application's new layers.
+func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app application, below base, written int) (Out, int, error) {
 	if below.release > 0 && app.Release > below.release {
 		return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
 			"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, below.release, below.name)
@@ -259,8 +263,13 @@ func (s *Step) finish(ctx context.Context, in In, app application, below base, w
 	if !below.cached {
 		written += len(below.layers)
 	}
+	files, more, err := s.extras(ctx, book)
+	if err != nil {
+		return Out{}, 0, err
+	}
+	app.Layers = slices.Concat(app.Layers, files)
 	out, err := s.assemble(ctx, in, app, below)
-	return out, written, err
+	return out, written + more, err
 }
 
 func (s *Step) base(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {

@@ -79,7 +79,7 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 // that cannot link is found before anything is built.
 func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
-	config.Layout = filepath.Join(opt.stateDir(), "image")
+	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
 	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
 		home, err := job.JDK(ctx)

@@ -1,6 +1,9 @@
 package spec
 
-import "github.com/fastship/fastship/stages/image"
+import (
+	"github.com/fastship/fastship/stages/image"
+	"github.com/fastship/fastship/stages/image/extra"
+)
 
 // key is what is to be said and checked of a key beyond its Go type.
 type key struct {
@@ -56,6 +59,15 @@ var keys = []key{
 	{path: "image.healthCheck.startPeriod", doc: "How long after the start a failure does not count.", initial: "0s", example: "20s"},
 	{path: "image.healthCheck.retries", doc: "Failures in a row that make it unhealthy.", initial: "3", example: "5"},
 	{path: "image.created", doc: "The image's time: commit, epoch, or a time such as 2026-01-31T12:00:00Z.", initial: "commit; epoch outside git", check: fromStage(image.CheckCreated), example: "epoch"},
+	{path: "image.files", doc: "Files of the project that go into the image, in a layer of their own; of two for one path the later counts."},
+	{path: "image.files.from", doc: "A folder or file, relative to the project's folder.", check: fromStage(extra.CheckFrom)},
+	{path: "image.files.into", doc: "The folder of the image, or a file's own path there.", initial: "/", check: fromStage(extra.CheckInto), example: "/etc/orders"},
+	{path: "image.files.include", doc: "Patterns of what is taken, relative to from; ** stands for folders, and a folder for all in it.", initial: "all", check: fromStage(extra.CheckPattern), example: `"**/*.sh"`},
+	{path: "image.files.exclude", doc: "Patterns of what is left out.", check: fromStage(extra.CheckPattern), example: `"**/*.md"`},
+	{path: "image.files.mode", doc: "The files' mode, octal.", initial: "0755 for what its owner may execute, else 0644", check: fromStage(extra.CheckMode), plain: true, example: "0640"},
+	{path: "image.files.dirMode", doc: "The folders' mode, octal.", initial: "0755", check: fromStage(extra.CheckMode), plain: true, example: "0750"},
+	{path: "image.files.owner", doc: "UID:GID, or a UID that is the group's number too.", initial: "0:0", check: fromStage(extra.CheckOwner), plain: true, example: "1000:1000"},
+	{path: "image.files.time", doc: "The files' time: 2026-01-31T12:00:00Z, or a date.", initial: "1970-01-01T00:00:01Z", check: fromStage(extra.CheckTime), example: "2026-01-31"},
 	{path: "image.repository", doc: "Where the image is pushed: host/name, without a tag. Without it nothing is pushed.", check: repository, example: "example.com/acme/orders"},
 	{path: "image.tags", doc: "Tags to give the image.", initial: "the commit's first 12 digits; the image's own on a dirty tree or outside git", check: tag},
 	{path: "image.insecure", doc: "Allow plain http to a registry that is not on this machine.", initial: "false", example: "true"},
