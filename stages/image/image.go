@@ -57,6 +57,7 @@ type Deps struct {
 type In struct {
 	Jar       runner.Descriptor // Name is the file's absolute path
 	Snapshots []string          // file names of libraries that are snapshots
+	Modules   []string          // file names of libraries that are modules of the same build
 	Name      string            // the application's name: Maven's artifactId
 	Version   string
 	JavaHome  string // the JDK that built the jar
@@ -73,7 +74,7 @@ type Out struct {
 	Size     int64               `json:"size"`     // bytes: manifest, config and layers
 	Layers   []runner.Descriptor `json:"layers"`   // bottom first; Name is the layer's role: base, dependencies, …
 	Platform string              `json:"platform"` // linux/amd64
-	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, shaded, thin, plain
+	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, quarkus, shaded, thin, plain
 	Base     string              `json:"base"`     // jlink and its JDK, or the pinned base reference
 	// From is the pinned base reference where the layout may lack layers that
 	// the base's registry has; else empty.

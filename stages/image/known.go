@@ -14,7 +14,7 @@ import (
 
 // applicationVersion changes whenever the same jar would give other layers,
 // modules or warnings.
-const applicationVersion = "2"
+const applicationVersion = "3"
 
 // application is all that an image takes from the jar. A known one spares
 // reading the jar; base and labels are apart, so that another commit or
@@ -49,7 +49,7 @@ func (s *Step) name(book *stamp.Book, in In, jdk jre.JDK) cache.Key {
 		return ""
 	}
 	key := cache.NewKey("image application", applicationVersion).Add("jar", string(in.Jar.Digest)).
-		Add("snapshots", in.Snapshots).Add("codecs", []string{s.config.codec(true).Name, s.config.codec(false).Name}).Add("jars", s.config.packing())
+		Add("snapshots", in.Snapshots).Add("modules", in.Modules).Add("codecs", []string{s.config.codec(true).Name, s.config.codec(false).Name}).Add("jars", s.config.packing())
 	if s.config.Main != "" {
 		key = key.Add("main", s.config.Main)
 	}

@@ -21,7 +21,7 @@ import (
 // home is where the application is in the image.
 const home = "app"
 
-// layerFile is a jar of a layer: what the layer's key says of it, and where
+// layerFile is a file of a layer: what the layer's key says of it, and where
 // its bytes are.
 type layerFile struct {
 	Path   string       `json:"path"`
@@ -29,17 +29,20 @@ type layerFile struct {
 	size   int64
 	open   func() (io.ReadCloser, error)
 
-	library bool
+	library bool                                   // a jar that may be rewritten
 	content func() (io.ReaderAt, io.Closer, error) // of a library
 }
 
-// planLayers sorts the application's jars into layers, bottom first.
+// planLayers sorts the application's files into layers, bottom first.
 func planLayers(app *appjar.App) (map[string][]layerFile, error) {
 	files := map[string][]layerFile{}
 	for _, l := range app.Libraries {
 		files[l.Layer] = append(files[l.Layer], layerFile{
-			Path: home + "/lib/" + l.Name, Digest: l.Digest, size: l.Size, open: l.Open, library: true, content: l.Content,
+			Path: home + "/lib/" + l.Name, Digest: l.Digest, size: l.Size, open: l.Open, library: !l.Own, content: l.Content,
 		})
+	}
+	for _, f := range app.Files {
+		files[f.Layer] = append(files[f.Layer], layerFile{Path: home + "/" + f.Path, Digest: f.Digest, size: f.Size, open: f.Open})
 	}
 	// Once to learn its digest, and only if the layer is not there a second
 	// time to write it: however large, it is never in memory.

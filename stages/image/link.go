@@ -49,5 +49,10 @@ func jars(app *appjar.App) []jre.Jar {
 	for _, l := range app.Libraries {
 		all = append(all, jre.Jar{Name: l.Name, Digest: l.Digest, Open: l.Archive})
 	}
+	for _, f := range app.Files {
+		if f.Archive != nil {
+			all = append(all, jre.Jar{Name: f.Path, Digest: f.Digest, Open: f.Archive})
+		}
+	}
 	return all
 }

@@ -93,7 +93,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		say("%s", baseLine)
 		return plan, nil
 	}
-	app, err := appjar.OpenAs(ctx, in.Jar.Name, in.Snapshots, s.config.Main)
+	app, err := appjar.Open(ctx, in.Jar.Name, s.options(in, stamp.Open(s.deps.State)))
 	if err != nil {
 		if _, statErr := os.Stat(in.Jar.Name); errors.Is(statErr, fs.ErrNotExist) {
 			say("make an image of %s, once it is built, in %s", in.Jar.Name, s.config.Layout)
@@ -205,7 +205,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 			}
 		}
 	}
-	jar, err := appjar.OpenAs(ctx, in.Jar.Name, in.Snapshots, s.config.Main)
+	jar, err := appjar.Open(ctx, in.Jar.Name, s.options(in, book))
 	if err != nil {
 		return Out{}, 0, err
 	}
@@ -224,6 +224,10 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 		s.remember(ctx, book, key, in, jar, app)
 	}
 	return out, written, err
+}
+
+func (s *Step) options(in In, book *stamp.Book) appjar.Options {
+	return appjar.Options{Main: s.config.Main, Snapshots: in.Snapshots, Modules: in.Modules, Digest: book.Digest}
 }
 
 // build reads the jar and makes base and layers side by side, then the image

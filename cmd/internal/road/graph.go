@@ -108,6 +108,11 @@ func imageIn(s source.Out, m maven.Out) image.In {
 		if strings.HasSuffix(l.Version, "-SNAPSHOT") {
 			in.Snapshots = append(in.Snapshots, l.File)
 		}
+		if slices.Contains(m.ReactorIDs, l.Group+":"+l.Name) {
+			// Packagers name a module's jar by its coordinates, whatever its
+			// finalName is.
+			in.Modules = append(in.Modules, l.File, l.Name+"-"+l.Version+".jar")
+		}
 	}
 	return in
 }

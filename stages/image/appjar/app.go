@@ -7,61 +7,68 @@ package appjar
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime"
-	"slices"
-	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/zipfs"
 )
 
-// Kinds of jars that can be made an image of.
+// Kinds of applications that can be made an image of.
 const (
-	SpringBoot = "spring-boot" // executable Spring Boot jar, 2.3 and later
+	SpringBoot = "spring-boot" // executable Spring Boot jar or war, 2.3 and later
+	Quarkus    = "quarkus"     // quarkus-run.jar beside lib/, app/ and quarkus/
 	Shaded     = "shaded"      // one jar that holds its dependencies' classes
 	Thin       = "thin"        // a Class-Path of jars beside it
 	Plain      = "plain"       // a Main-Class and no dependencies
 )
 
-// Layers that every application may have, bottom first, unless its own
+// Layers that an application may have, bottom first, unless its own
 // layers.idx says otherwise.
 const (
 	Dependencies = "dependencies"
 	Snapshots    = "snapshot-dependencies"
+	Modules      = "modules" // of the same build
+	Generated    = "quarkus" // what Quarkus made of all jars together
+	Webapp       = "webapp"  // a war's pages and static files
 	Application  = "application"
 )
+
+// Options say what the jar alone does not.
+type Options struct {
+	// Snapshots and Modules are the file names of libraries that are
+	// snapshots, and of those that this build made of its own modules. They
+	// go to layers of their own.
+	Snapshots, Modules []string
+	// Main is another class to start than the jar names; empty for that one.
+	Main string
+	// Digest gives a file's size and sha256, for files that lie beside the
+	// jar; nil reads them.
+	Digest func(path string) (cache.Descriptor, error)
+}
 
 // App is an application's jar. It holds the file open until Close.
 type App struct {
 	Kind      string
 	Main      string    // the class whose main method starts the application
 	Libraries []Library // in the order of the class path
-	Layers    []string  // names of the layers that libraries and app.jar are in, bottom first
+	Files     []File    // further files, by path
+	Layers    []string  // names of the layers that libraries, files and app.jar are in, bottom first
 	Layer     string    // the layer of app.jar
 	Warnings  []string  // what the user should know of this jar
 	Beside    bool      // it names files beside the jar, there or not
 	Release   int       // the Java release that the application's own classes need; 0 when unknown
 
+	ownJar   // app.jar
+	options  Options
 	index    []layer // layers.idx
 	archive  *zipfs.Archive
-	entries  []entry   // app.jar's, sorted, directories included, without the manifest
-	manifest []byte    // app.jar's
+	beside   []io.Closer
 	modified time.Time // when the jar was written
-}
-
-// entry is one of app.jar's.
-type entry struct {
-	name string
-	file *zip.File // nil for directories
 }
 
 // Library is one jar on the class path beside app.jar.
@@ -70,38 +77,46 @@ type Library struct {
 	Layer  string       // one of App.Layers
 	Size   int64        // bytes
 	Digest cache.Digest // of the jar's bytes
+	// Own says that this build made it. Its bytes are its content in one
+	// order and with one time, like app.jar's.
+	Own bool
 	// Open starts its bytes.
 	Open func() (io.ReadCloser, error)
 	// Archive opens it to look inside.
 	Archive func() (*zip.Reader, io.Closer, error)
-	// Content opens its bytes to read anywhere in; nil for one that would
-	// have to be inflated into too much memory.
+	// Content opens its bytes to read anywhere in; nil for one of which this
+	// takes too much memory, and for Own ones.
 	Content func() (io.ReaderAt, io.Closer, error)
 }
 
-// Open reads the jar at path, tells its kind and hashes its libraries.
-// snapshots are the file names of libraries that are snapshots; they go to a
-// layer of their own. Errors are of class fault.ImageFailed and name the jar.
-func Open(ctx context.Context, path string, snapshots []string) (*App, error) {
-	return OpenAs(ctx, path, snapshots, "")
+// File is a file beside app.jar that is no library: a page of a war, a jar of
+// Quarkus' own class loader, a folder's file on the class path.
+type File struct {
+	Path   string // slash path beside app.jar
+	Layer  string // one of App.Layers
+	Size   int64  // bytes
+	Digest cache.Digest
+	Open   func() (io.ReadCloser, error)
+	// Archive opens a jar to look inside; nil for what is no jar.
+	Archive func() (*zip.Reader, io.Closer, error)
 }
 
-// OpenAs is Open with another class to start than the jar names, unless main
-// is empty.
-func OpenAs(ctx context.Context, path string, snapshots []string, main string) (*App, error) {
+// Open reads the jar at path, tells its kind and hashes its libraries and
+// files. Errors are of class fault.ImageFailed and name the jar.
+func Open(ctx context.Context, path string, options Options) (*App, error) {
 	archive, err := zipfs.Open(path)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	a, err := read(archive, path, main)
-	if err == nil {
+	a := &App{archive: archive, modified: archive.Modified(), options: options}
+	if err = a.read(ctx, path); err == nil {
 		err = a.hash(ctx)
 	}
 	if err == nil {
-		a.assign(snapshots)
+		a.assign()
 		return a, nil
 	}
-	archive.Close()
+	a.Close()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -121,131 +136,14 @@ func openError(path string, err error) error {
 	return fault.As(fault.ImageFailed, err)
 }
 
-// Close closes the jar's file.
-func (a *App) Close() error { return a.archive.Close() }
+// Close closes the jar's file, and those beside it that are open.
+func (a *App) Close() error {
+	err := a.archive.Close()
+	for _, c := range a.beside {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
 
 // Archive is the jar as it was packed, to look inside; it lives until Close.
 func (a *App) Archive() *zip.Reader { return a.archive.Reader() }
-
-// hash fills the libraries' digests, as many at once as there are processors.
-func (a *App) hash(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range a.Libraries {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			l := &a.Libraries[i]
-			d, size, err := sum(l.Open)
-			if err != nil {
-				return fmt.Errorf("library %s: %w", l.Name, err)
-			}
-			if size != l.Size {
-				return fmt.Errorf("library %s: %w: %d bytes instead of %d", l.Name, zipfs.ErrFormat, size, l.Size)
-			}
-			l.Digest = d
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-func sum(open func() (io.ReadCloser, error)) (cache.Digest, int64, error) {
-	r, err := open()
-	if err != nil {
-		return "", 0, err
-	}
-	defer r.Close()
-	h := sha256.New()
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{r}, make([]byte, 256<<10))
-	return cache.FromSum(h.Sum(nil)), n, err
-}
-
-// assign gives every library its layer and keeps the layers that are used.
-func (a *App) assign(snapshots []string) {
-	indexed := a.Layers != nil
-	if !indexed {
-		a.Layers, a.Layer = []string{Dependencies, Snapshots, Application}, Application
-	}
-	used := map[string]bool{a.Layer: true}
-	for i := range a.Libraries {
-		l := &a.Libraries[i]
-		if l.Layer == "" {
-			l.Layer = Dependencies
-			if indexed {
-				l.Layer = a.Layer
-			} else if strings.Contains(l.Name, "SNAPSHOT") {
-				l.Layer = Snapshots
-			}
-		}
-		if l.Layer == Dependencies && slices.Contains(snapshots, l.Name) {
-			l.Layer = Snapshots
-			if !slices.Contains(a.Layers, Snapshots) {
-				a.Layers = slices.Insert(a.Layers, slices.Index(a.Layers, Dependencies)+1, Snapshots)
-			}
-		}
-		used[l.Layer] = true
-	}
-	a.Layers = slices.DeleteFunc(a.Layers, func(name string) bool { return !used[name] })
-}
-
-// setEntries takes the files of app.jar, adds every directory above them
-// (class path scanners look directories up by name) and sorts the lot.
-func (a *App) setEntries(files map[string]*zip.File) {
-	dirs := map[string]bool{"META-INF/": true}
-	for name := range files {
-		for i := strings.LastIndexByte(strings.TrimSuffix(name, "/"), '/'); i >= 0; i = strings.LastIndexByte(name[:i], '/') {
-			dirs[name[:i+1]] = true
-		}
-		if strings.HasSuffix(name, "/") {
-			dirs[name] = true
-		} else if name != manifestName {
-			a.entries = append(a.entries, entry{name, files[name]})
-		}
-	}
-	for d := range dirs {
-		a.entries = append(a.entries, entry{name: d})
-	}
-	slices.SortFunc(a.entries, func(x, y entry) int { return strings.Compare(x.name, y.name) })
-}
-
-// WriteTo writes app.jar: the manifest first, then the entries by name, all
-// with one constant time, so that the bytes depend on the content alone.
-// Entries are copied as they are compressed.
-func (a *App) WriteTo(w io.Writer) (int64, error) {
-	count := &counter{w: w}
-	z := zipfs.NewWriter(count)
-	if err := z.Dir("META-INF/"); err != nil {
-		return count.n, err
-	}
-	if err := z.Add(manifestName, a.manifest); err != nil {
-		return count.n, err
-	}
-	for _, e := range a.entries {
-		var err error
-		switch {
-		case e.name == "META-INF/":
-		case e.file == nil:
-			err = z.Dir(e.name)
-		default:
-			err = z.Copy(e.file, e.name)
-		}
-		if err != nil {
-			return count.n, err
-		}
-	}
-	err := z.Close()
-	return count.n, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
-}

@@ -27,7 +27,7 @@ func TestExtractLikeSpringBoot(t *testing.T) {
 			if out, err := exec.Command("java", "-Djarmode=tools", "-jar", jar, "extract", "--destination", dir).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			a, err := Open(t.Context(), jar, nil)
+			a, err := Open(t.Context(), jar, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func compareJars(t *testing.T, a *App, theirs string) {
 	}
 }
 
-func contents(t *testing.T, b []byte) map[string]string {
+func contents(t testing.TB, b []byte) map[string]string {
 	t.Helper()
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -157,7 +157,7 @@ func compareManifests(t *testing.T, got, want []byte) {
 func BenchmarkOpen(b *testing.B) {
 	jar := bootJars(b)[0]
 	for b.Loop() {
-		a, err := Open(context.Background(), jar, nil)
+		a, err := Open(context.Background(), jar, Options{})
 		if err != nil {
 			b.Fatal(err, fault.HintOf(err))
 		}

@@ -22,27 +22,48 @@ const loaderService = "META-INF/services/java.nio.file.spi.FileSystemProvider"
 // loaderPackage holds the launcher's classes.
 const loaderPackage = "org/springframework/boot/loader"
 
+// packaging is how a Spring Boot archive is laid out unless its manifest says
+// otherwise (spring-boot-loader-tools, Layouts).
+type packaging struct {
+	what, root, provided string
+}
+
+func jar() packaging { return packaging{what: "jar", root: "BOOT-INF/"} }
+
+func war() packaging {
+	return packaging{what: "war", root: "WEB-INF/", provided: "WEB-INF/lib-provided/"}
+}
+
 // readBoot lays out a Spring Boot jar as `java -Djarmode=tools -jar app.jar
 // extract` does (Boot 3.3 and later; earlier ones have the same structure).
-func (a *App) readBoot(m manifest) error {
+// That tool loses a war's pages and static files: see addWebapp.
+func (a *App) readBoot(m manifest, p packaging) error {
 	a.Kind = SpringBoot
 	a.Main = m.get("Start-Class")
 	if a.Main == "" {
-		return fault.New(fault.ImageFailed, "set <mainClass> in spring-boot-maven-plugin's configuration", "the Spring Boot jar's manifest has no Start-Class")
+		return fault.New(fault.ImageFailed, "set <mainClass> in spring-boot-maven-plugin's configuration", "the Spring Boot %s's manifest has no Start-Class", p.what)
 	}
-	classes := dirOr(m.get("Spring-Boot-Classes"), "BOOT-INF/classes/")
-	lib := dirOr(m.get("Spring-Boot-Lib"), "BOOT-INF/lib/")
-	if err := a.bootLayers(m, classes); err != nil {
+	classes := dirOr(m.get("Spring-Boot-Classes"), p.root+"classes/")
+	libs := []string{dirOr(m.get("Spring-Boot-Lib"), p.root+"lib/")}
+	if p.provided != "" {
+		libs = append(libs, p.provided)
+	}
+	if err := a.bootLayers(m, p, classes); err != nil {
 		return err
 	}
-	names, err := a.bootLibraries(m, lib)
+	names, err := a.bootLibraries(m, p, libs)
 	if err != nil {
 		return err
 	}
-	if err := a.addNested(names, lib); err != nil {
+	if err := a.addNested(names, libs); err != nil {
 		return err
 	}
-	a.setEntries(a.bootEntries(classes))
+	a.ownJar = newOwnJar(a.bootEntries(classes), nil)
+	if p.provided != "" {
+		if err := a.addWebapp(append(libs, classes)); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"Start-Class", "Spring-Boot-Classes", "Spring-Boot-Lib", "Spring-Boot-Classpath-Index", "Spring-Boot-Layers-Index"} {
 		m = m.with(name, "")
 	}
@@ -63,8 +84,8 @@ func dirOr(dir, otherwise string) string {
 
 // bootLayers reads layers.idx. The loader's layer is left out, it has no
 // files in the thin layout.
-func (a *App) bootLayers(m manifest, classes string) error {
-	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Layers-Index"), "BOOT-INF/layers.idx"))
+func (a *App) bootLayers(m manifest, p packaging, classes string) error {
+	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Layers-Index"), p.root+"layers.idx"))
 	if f == nil {
 		return nil
 	}
@@ -74,12 +95,12 @@ func (a *App) bootLayers(m manifest, classes string) error {
 	}
 	layers, err := parseLayersIndex(b)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
+		return badIndex("%s: %w", f.Name, err)
 	}
 	a.index = layers
 	for _, l := range layers {
 		if slices.Contains(a.Layers, l.name) {
-			return fmt.Errorf("%s: layer %q is there twice", f.Name, l.name)
+			return badIndex("%s: layer %q is there twice", f.Name, l.name)
 		}
 		a.Layers = append(a.Layers, l.name)
 	}
@@ -91,14 +112,14 @@ func (a *App) bootLayers(m manifest, classes string) error {
 }
 
 // bootLibraries names the entries of the libraries in class path order.
-func (a *App) bootLibraries(m manifest, lib string) ([]string, error) {
+func (a *App) bootLibraries(m manifest, p packaging, libs []string) ([]string, error) {
 	var packed []string
 	for _, f := range a.archive.Files() {
-		if strings.HasPrefix(f.Name, lib) && strings.HasSuffix(f.Name, ".jar") {
+		if inside(f.Name, libs) && strings.HasSuffix(f.Name, ".jar") {
 			packed = append(packed, f.Name)
 		}
 	}
-	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Classpath-Index"), "BOOT-INF/classpath.idx"))
+	f := a.archive.Lookup(cmp.Or(m.get("Spring-Boot-Classpath-Index"), p.root+"classpath.idx"))
 	if f == nil {
 		return packed, nil
 	}
@@ -108,29 +129,39 @@ func (a *App) bootLibraries(m manifest, lib string) ([]string, error) {
 	}
 	names, err := parseClasspathIndex(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
+		return nil, badIndex("%s: %w", f.Name, err)
 	}
 	indexed := make(map[string]bool, len(names))
 	for i, n := range names {
-		if !strings.HasPrefix(n, lib) { // Boot 2.3 wrote file names alone
-			n = lib + n
+		if !inside(n, libs) { // Boot 2.3.0 wrote file names alone
+			n = libs[0] + n
 			names[i] = n
 		}
 		if indexed[n] {
-			return nil, fmt.Errorf("%s names %s twice", f.Name, n)
+			return nil, badIndex("%s names %s twice", f.Name, n)
 		}
 		indexed[n] = true
 		if a.archive.Lookup(n) == nil {
-			return nil, fmt.Errorf("%s names %s, which is not in the jar", f.Name, n)
+			return nil, badIndex("%s names %s, which is not in the %s", f.Name, n, p.what)
 		}
 	}
 	for _, n := range packed {
 		// The jar modes are put in beside the class path on purpose.
 		if !indexed[n] && !strings.HasPrefix(path.Base(n), "spring-boot-jarmode-") {
-			a.Warnings = append(a.Warnings, fmt.Sprintf("%s is in the jar but not in %s: left out of the image, as Spring Boot's own extract does", n, f.Name))
+			names = append(names, n)
+			a.Warnings = append(a.Warnings, fmt.Sprintf("%s is in the %s but not in %s: it comes last on the class path", n, p.what, f.Name))
 		}
 	}
 	return names, nil
+}
+
+// inside tells whether an entry lies in one of the folders.
+func inside(entry string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(dir string) bool { return strings.HasPrefix(entry, dir) && len(entry) > len(dir) })
+}
+
+func badIndex(format string, args ...any) error {
+	return fault.New(fault.ImageFailed, "build it anew (clean package): a tool that changed the jar after spring-boot-maven-plugin's repackage left its index as it was", format, args...)
 }
 
 // maxNested bounds what a compressed nested jar may grow to; jars are
@@ -144,14 +175,23 @@ const maxInMemory = 256 << 20
 // Boot stores its libraries; only other packers compress them once more.
 const maxContent = 32 << 20
 
-func (a *App) addNested(names []string, lib string) error {
+func (a *App) addNested(names, libs []string) error {
+	taken := make(map[string]bool, len(names))
 	for _, n := range names {
 		f := a.archive.Lookup(n)
 		if f.Method == zip.Deflate && f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/maxNested > f.CompressedSize64 {
-			return fmt.Errorf("%w: library %s grows from %d to %d bytes", zipfs.ErrFormat, n, f.CompressedSize64, f.UncompressedSize64)
+			return grows(f)
 		}
+		name := n
+		for _, lib := range libs {
+			name = strings.TrimPrefix(name, lib)
+		}
+		if taken[name] { // in lib and in lib-provided
+			name = "provided/" + name
+		}
+		taken[name] = true
 		l := Library{
-			Name: strings.TrimPrefix(n, lib), Layer: layerOf(a.index, n),
+			Name: name, Layer: layerOf(a.index, n),
 			Size: int64(f.UncompressedSize64), Open: nested(f),
 			Archive: func() (*zip.Reader, io.Closer, error) {
 				z, err := a.archive.Nested(f, maxInMemory)
@@ -216,4 +256,10 @@ func (a *App) classPath() string {
 		urls[i] = (&url.URL{Path: "lib/" + l.Name}).EscapedPath()
 	}
 	return strings.Join(urls, " ")
+}
+
+// grows refuses a zip bomb.
+func grows(f *zip.File) error {
+	return fault.New(fault.ImageFailed, "leave the entry out of the build: no honest file is compressed like that",
+		"%w: entry %s grows from %d to %d bytes", zipfs.ErrFormat, f.Name, f.CompressedSize64, f.UncompressedSize64)
 }

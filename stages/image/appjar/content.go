@@ -14,25 +14,35 @@ import (
 )
 
 // findRelease learns the Java release that the application needs from the
-// class file version of its own classes: all of a Spring Boot jar's, and
+// class file version of its own classes: all of a Spring Boot archive's, and
 // only the main class of others, which may carry other people's classes for
 // several releases.
-func (a *App) findRelease(classes string) error {
-	for _, e := range a.entries {
-		own := e.name == classFile(a.Main)
-		if classes != "" {
-			own = e.file != nil && strings.HasPrefix(e.file.Name, classes) && strings.HasSuffix(e.name, ".class") && !strings.HasPrefix(e.name, "META-INF/")
+func (a *App) findRelease(classes string) (err error) {
+	a.Release, err = a.release(func(origin string) bool {
+		if classes == "" {
+			return origin == classFile(a.Main)
 		}
-		if !own || e.file == nil {
+		return strings.HasPrefix(origin, classes)
+	})
+	return err
+}
+
+// release is the highest Java release that the jar's classes for any release
+// need, as far as they are own: a class is asked for by its name where it was
+// packed.
+func (j ownJar) release(own func(origin string) bool) (int, error) {
+	highest := 0
+	for _, e := range j.entries {
+		if e.file == nil || !strings.HasSuffix(e.name, ".class") || strings.HasPrefix(e.name, "META-INF/") || !own(e.file.Name) {
 			continue
 		}
 		release, err := classRelease(e.file)
 		if err != nil {
-			return err
+			return highest, err
 		}
-		a.Release = max(a.Release, release)
+		highest = max(highest, release)
 	}
-	return nil
+	return highest, nil
 }
 
 // classRelease reads a class file's head: u4 magic, u2 minor, u2 major (JVMS

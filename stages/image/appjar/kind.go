@@ -1,6 +1,7 @@
 package appjar
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -18,45 +19,57 @@ const (
 
 // read tells the jar's kind, in the order in which one kind could be taken
 // for the next, and lays it out.
-func read(archive *zipfs.Archive, path, main string) (*App, error) {
-	f := archive.Lookup(manifestName)
-	if f == nil {
-		return nil, fault.New(fault.ImageFailed, mainClassHint, "%s has no %s, so nothing says how it is started", path, manifestName)
+func (a *App) read(ctx context.Context, path string) error {
+	f := a.archive.Lookup(manifestName)
+	web := hasDir(a.archive, "WEB-INF/")
+	if f == nil && !web && a.options.Main == "" {
+		return fault.New(fault.ImageFailed, mainClassHint, "%s has no %s, so nothing says how it is started", path, manifestName)
 	}
-	raw, err := zipfs.Read(f, maxText)
-	if err != nil {
-		return nil, err
+	var m manifest
+	if f != nil {
+		raw, err := zipfs.Read(f, maxText)
+		if err != nil {
+			return err
+		}
+		if m, err = parseManifest(raw); err != nil {
+			return fmt.Errorf("%s: %w", manifestName, err)
+		}
+		a.manifest = raw
 	}
-	m, err := parseManifest(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestName, err)
-	}
-	if main != "" {
-		if m, raw, err = m.starting(main); err != nil {
-			return nil, fmt.Errorf("%s: %w", manifestName, err)
+	quarkus := strings.HasPrefix(m.get("Main-Class"), quarkusRunner)
+	if main := a.options.Main; main != "" && !quarkus {
+		var err error
+		if m, a.manifest, err = m.starting(main); err != nil {
+			return fmt.Errorf("%s: %w", manifestName, err)
 		}
 	}
-	a := &App{archive: archive, manifest: raw, modified: archive.Modified()}
-	web, boot := hasDir(archive, "WEB-INF/"), hasDir(archive, "BOOT-INF/")
 	springBoot := m.get("Spring-Boot-Version") != ""
 	switch {
-	case web && springBoot:
-		return nil, unsupported(path, "an executable Spring Boot war", "set <packaging>jar</packaging> in the pom")
+	case springBoot && web:
+		return a.readBoot(m, war())
 	case web || strings.HasSuffix(path, ".war"):
-		return nil, unsupported(path, "a war for a servlet container", "package the application as a jar with a Main-Class")
-	case boot || (springBoot && m.get("Start-Class") != ""):
-		return a, a.readBoot(m)
-	case strings.HasPrefix(m.get("Main-Class"), "io.quarkus.bootstrap.runner."):
-		return nil, unsupported(path, "a Quarkus fast-jar", "set quarkus.package.jar.type=uber-jar")
+		return a.notExecutable(m, path)
+	case hasDir(a.archive, "BOOT-INF/") || (springBoot && m.get("Start-Class") != ""):
+		return a.readBoot(m, jar())
+	case quarkus && a.options.Main != "":
+		return fault.New(fault.ImageFailed, "leave image.main out; quarkus.package.main-class names another class at build time", "image.main: %s is a Quarkus application, whose classes are joined when it is built", path)
+	case quarkus:
+		return a.readQuarkus(ctx, m, path)
 	}
-	return a, a.readRunnable(m, path)
+	return a.readRunnable(ctx, m, path)
+}
+
+// notExecutable says of a war why java -jar cannot start it.
+func (a *App) notExecutable(m manifest, path string) error {
+	hint := "package it to start by itself: spring-boot-maven-plugin's repackage goal, with the embedded server's starter as a dependency; or put the war into an image of a servlet container"
+	what := "has no server inside"
+	if m.get("Main-Class") != "" {
+		what = "is no Spring Boot war, whose launcher and layout fastship knows"
+	}
+	return fault.New(fault.ImageFailed, hint, "%s is a war for a servlet container: it %s", filepath.Base(path), what)
 }
 
 const mainClassHint = "let the build write it: spring-boot-maven-plugin's repackage goal, or maven-jar-plugin's archive/manifest/mainClass"
-
-func unsupported(path, kind, hint string) error {
-	return fault.New(fault.ImageFailed, hint, "%s is %s, which fastship cannot make an image of yet", filepath.Base(path), kind)
-}
 
 func hasDir(archive *zipfs.Archive, dir string) bool {
 	for _, f := range archive.Files() {

@@ -79,7 +79,7 @@ func bootJar() map[string]string {
 
 func TestSpringBoot(t *testing.T) {
 	script := append([]byte("#!/bin/sh\nexec java -jar \"$0\" \"$@\"\n"), pack(t, bootJar())...)
-	a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), script), []string{"z.jar"})
+	a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), script), Options{Snapshots: []string{"z.jar"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestSpringBoot(t *testing.T) {
 	for _, l := range a.Libraries {
 		libs = append(libs, l.Name+" in "+l.Layer)
 	}
-	if want := []string{"z.jar in " + Snapshots, "a b+ü.jar in " + Dependencies, "own-1.0-SNAPSHOT.jar in " + Snapshots, "module.jar in " + Application}; !slices.Equal(libs, want) {
+	if want := []string{"z.jar in " + Snapshots, "a b+ü.jar in " + Dependencies, "own-1.0-SNAPSHOT.jar in " + Snapshots, "module.jar in " + Application, "forgotten.jar in " + Dependencies}; !slices.Equal(libs, want) {
 		t.Errorf("libraries %v", libs)
 	}
 	if len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "forgotten.jar") {
@@ -109,7 +109,7 @@ func TestSpringBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cp := m.get("Class-Path"); cp != "lib/z.jar lib/a%20b+%C3%BC.jar lib/own-1.0-SNAPSHOT.jar lib/module.jar" {
+	if cp := m.get("Class-Path"); cp != "lib/z.jar lib/a%20b+%C3%BC.jar lib/own-1.0-SNAPSHOT.jar lib/module.jar lib/forgotten.jar" {
 		t.Errorf("Class-Path: %s", cp)
 	}
 	if m.get("Main-Class") != "a.Main" || m.get("Start-Class") != "" || m.get("Spring-Boot-Version") != "3.5.6" {
@@ -126,7 +126,7 @@ func TestSpringBoot(t *testing.T) {
 func TestBytesDependOnContent(t *testing.T) {
 	var first []byte
 	for i := range 2 {
-		a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, bootJar())), nil)
+		a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, bootJar())), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,9 +160,9 @@ func TestKinds(t *testing.T) {
 	}{
 		Plain:  {plain, 0, nil},
 		Shaded: {shaded, 0, nil},
-		Thin:   {thin, 1, []string{"lib/gone.jar", "conf/, https://h/y.jar"}},
+		Thin:   {thin, 1, []string{"lib/gone.jar", "https://h/y.jar"}},
 	} {
-		a, err := Open(t.Context(), write(t, filepath.Join(dir, "app.jar"), pack(t, c.files)), nil)
+		a, err := Open(t.Context(), write(t, filepath.Join(dir, "app.jar"), pack(t, c.files)), Options{})
 		if err != nil {
 			t.Errorf("%s: %v", want, err)
 			continue
@@ -183,7 +183,7 @@ func TestKinds(t *testing.T) {
 		}
 		if m := contents(t, buf.Bytes())[manifestName]; want != Thin && m != c.files[manifestName] {
 			t.Errorf("%s: the manifest became %q", want, m)
-		} else if want == Thin && !strings.Contains(m, "Class-Path: lib/x.jar\r\n") {
+		} else if want == Thin && !strings.Contains(m, "Class-Path: lib/x.jar conf/\r\n") {
 			t.Errorf("%s: the manifest became %q", want, m)
 		}
 	}
@@ -204,29 +204,29 @@ func TestRefusals(t *testing.T) {
 		"no manifest":      {map[string]string{"a": "b"}, "no META-INF/MANIFEST.MF", "mainClass"},
 		"no Main-Class":    {map[string]string{manifestName: "Manifest-Version: 1.0\n\n"}, "no Main-Class", "mainClass"},
 		"wrong Main-Class": {map[string]string{manifestName: main}, "a.Main, which is not in it", "mainClass"},
-		"war":              {map[string]string{manifestName: main, "WEB-INF/web.xml": "x"}, "a war", "jar"},
-		"Boot war":         {map[string]string{manifestName: bootManifest, "WEB-INF/web.xml": "x"}, "executable Spring Boot war", "packaging"},
-		"Quarkus":          {map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n\n"}, "Quarkus fast-jar", "uber-jar"},
+		"war":              {map[string]string{manifestName: main, "WEB-INF/web.xml": "x"}, "a war for a servlet container: it is no Spring Boot war", "repackage"},
+		"plain war":        {map[string]string{"WEB-INF/web.xml": "x"}, "it has no server inside", "repackage"},
+		"Quarkus":          {map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n\n"}, "quarkus/quarkus-application.dat is not beside it", "together"},
 		"no Start-Class":   {with(manifestName, "Manifest-Version: 1.0\nSpring-Boot-Version: 3.0.0\n\n"), "no Start-Class", "mainClass"},
 		"manifest":         {map[string]string{manifestName: "what is this"}, "line 1", ""},
-		"index":            {with("BOOT-INF/classpath.idx", "nonsense"), "classpath.idx: line 1", ""},
-		"lost library":     {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/lost.jar\""), "lost.jar, which is not in the jar", ""},
-		"library twice":    {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/z.jar\"\n- \"BOOT-INF/lib/z.jar\""), "twice", ""},
-		"layers":           {with("BOOT-INF/layers.idx", "  - \"x\""), "layers.idx: line 1", ""},
+		"index":            {with("BOOT-INF/classpath.idx", "nonsense"), "classpath.idx: line 1", "clean package"},
+		"lost library":     {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/lost.jar\""), "lost.jar, which is not in the jar", "clean package"},
+		"library twice":    {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/z.jar\"\n- \"BOOT-INF/lib/z.jar\""), "twice", "clean package"},
+		"layers":           {with("BOOT-INF/layers.idx", "  - \"x\""), "layers.idx: line 1", "clean package"},
 		"no class":         {with("BOOT-INF/classes/a/Main.class", "x"), "not a class file", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, c.files)), nil)
+			_, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, c.files)), Options{})
 			if fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(err.Error(), c.want) || !strings.Contains(fault.HintOf(err), c.hint) {
 				t.Errorf("%v (%s)", err, fault.HintOf(err))
 			}
 		})
 	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "gone.jar"), nil); fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "" {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "gone.jar"), Options{}); fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "" {
 		t.Errorf("%v", err)
 	}
-	if _, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "cut.jar"), pack(t, bootJar())[:900]), nil); fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "" {
+	if _, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "cut.jar"), pack(t, bootJar())[:900]), Options{}); fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "" {
 		t.Errorf("%v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestNestedBomb(t *testing.T) {
 		io.WriteString(f, content)
 	}
 	w.Close()
-	_, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), b.Bytes()), nil)
+	_, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), b.Bytes()), Options{})
 	if err == nil || !strings.Contains(err.Error(), "z.jar grows from") {
 		t.Errorf("%v", err)
 	}
@@ -274,7 +274,7 @@ func TestTimeOfDay(t *testing.T) {
 			delete(files, c.name)
 			files["BOOT-INF/classes/"+c.name] = c.content
 		}
-		a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, files)), nil)
+		a, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, files)), Options{})
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -358,7 +358,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(pack(f, map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: a.Main\n\n", "a/Main.class": class(8)}))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := Open(t.Context(), write(t, filepath.Join(dir, "app.jar"), b), nil)
+		a, err := Open(t.Context(), write(t, filepath.Join(dir, "app.jar"), b), Options{})
 		if err != nil {
 			if fault.ClassOf(err) == fault.Internal {
 				t.Errorf("%v has no class", err)
