@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -30,6 +31,11 @@ type Options struct {
 	Transport http.RoundTripper
 	// UserAgent is sent with every request.
 	UserAgent string
+	// Known spares asking the registry how it wants to be talked to; nil asks.
+	Known *Known
+	// Refused is told that a login was refused that was sent unasked, before
+	// the keychain is asked for another; nil is told nothing.
+	Refused func(host string)
 }
 
 func (o Options) keychain() authn.Keychain {
@@ -52,31 +58,66 @@ type Client struct {
 	Repository name.Repository
 	// Transport adds credentials; it does not retry.
 	Transport http.RoundTripper
+	// Known is what the registry showed of itself; nil when it was not asked.
+	Known *Known
 }
 
 // Connect finds the registry's way of authenticating (GET /v2/), and a token
 // for the scope (transport.PullScope or transport.PushScope) where it wants
-// one. The Client may be used for as long as ctx's values are of interest.
+// one. A registry that is known to want none is asked nothing. The Client may
+// be used for as long as ctx's values are of interest.
 func Connect(ctx context.Context, repo name.Repository, scope string, o Options) (*Client, error) {
-	auth, err := authn.Resolve(ctx, o.keychain(), repo)
-	if err != nil {
-		return nil, fmt.Errorf("find credentials for %s: %w", repo.RegistryStr(), err)
-	}
 	base := o.Transport
 	if base == nil {
 		base = network()
 	}
 	base = transport.NewUserAgent(guard{base, o.Insecure}, o.UserAgent)
+	if o.Known == nil || !o.Known.Basic {
+		return ask(ctx, repo, scope, o, base)
+	}
+	auth, err := resolve(ctx, repo, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Repository: repo, Transport: &unasked{
+		registry: repo.Registry, known: *o.Known, auth: auth, next: base,
+		ask: func(ctx context.Context) (http.RoundTripper, error) {
+			if o.Refused != nil {
+				o.Refused(repo.RegistryStr())
+			}
+			c, err := ask(ctx, repo, scope, o, base)
+			if err != nil {
+				return nil, err
+			}
+			return c.Transport, nil
+		},
+	}}, nil
+}
+
+func resolve(ctx context.Context, repo name.Repository, o Options) (authn.Authenticator, error) {
+	auth, err := authn.Resolve(ctx, o.keychain(), repo)
+	if err != nil {
+		return nil, fmt.Errorf("find credentials for %s: %w", repo.RegistryStr(), err)
+	}
+	return auth, nil
+}
+
+func ask(ctx context.Context, repo name.Repository, scope string, o Options, base http.RoundTripper) (*Client, error) {
+	auth, err := resolve(ctx, repo, o)
+	if err != nil {
+		return nil, err
+	}
+	seen := &watch{next: base, host: repo.RegistryStr()}
 	var authenticated http.RoundTripper
 	err = Retry(ctx, func() error {
 		var err error
-		authenticated, err = transport.NewWithContext(ctx, repo.Registry, auth, base, []string{repo.Scope(scope)})
+		authenticated, err = transport.NewWithContext(ctx, repo.Registry, auth, seen, []string{repo.Scope(scope)})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Repository: repo, Transport: authenticated}, nil
+	return &Client{Repository: repo, Transport: authenticated, Known: seen.known}, nil
 }
 
 // network is the library's transport with less patience for what does not
@@ -145,9 +186,10 @@ const Attempts = 5
 const maxWait = 30 * time.Second
 
 // Retry calls work until it succeeds, fails for good, or has failed Attempts
-// times; it waits 0.2 s at first and three times as long each time, or as
-// long as the registry says. What is worth another try: 408, 429, 5xx and a
-// connection that was cut.
+// times; it waits 0.2 s at first and three times as long each time, less up to
+// a half by chance so that many do not come back at once, or as long as the
+// registry says and that chance more. What is worth another try: 408, 429, 5xx
+// and a connection that was cut.
 func Retry(ctx context.Context, work func() error) error {
 	wait := 200 * time.Millisecond
 	for attempt := 1; ; attempt++ {
@@ -155,9 +197,10 @@ func Retry(ctx context.Context, work func() error) error {
 		if err == nil || attempt == Attempts || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
-		pause := wait
+		chance := rand.N(wait / 2)
+		pause := wait - chance
 		if r, ok := errors.AsType[*retryAfter](err); ok {
-			pause = min(max(r.wait, pause), maxWait)
+			pause = min(max(r.wait+chance, pause), maxWait)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -182,8 +225,19 @@ func (r *retryAfter) Unwrap() error { return r.error }
 // codes.
 func CheckResponse(resp *http.Response, codes ...int) error {
 	err := transport.CheckError(resp, codes...)
-	if seconds, numErr := strconv.Atoi(resp.Header.Get("Retry-After")); err != nil && numErr == nil && seconds > 0 {
-		return &retryAfter{err, time.Duration(seconds) * time.Second}
+	if wait := askedWait(resp.Header.Get("Retry-After")); err != nil && wait > 0 {
+		return &retryAfter{err, wait}
 	}
 	return err
+}
+
+// askedWait reads Retry-After (RFC 9110, 10.2.3): seconds, or a date.
+func askedWait(after string) time.Duration {
+	if seconds, err := strconv.Atoi(after); err == nil {
+		return min(time.Duration(max(seconds, 0)), maxWait/time.Second) * time.Second
+	}
+	if date, err := http.ParseTime(after); err == nil {
+		return time.Until(date)
+	}
+	return 0
 }
