@@ -17,48 +17,85 @@ import (
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
-// assemble writes config and manifest of the image and its layout.
-func (s *Step) assemble(ctx context.Context, in In, app application, b base) (Out, error) {
+// assemble writes the image and its layout: a manifest on one base, an index
+// of several manifests on several.
+func (s *Step) assemble(ctx context.Context, in In, app application, below []base) (Out, error) {
+	out := Out{Layout: s.config.Layout, Platform: platformName(below[0].platform), Kind: app.Kind, Base: below[0].name}
+	var made []built
+	var all, here []cache.Descriptor // blobs: of the image, and those that the layout gets
+	for _, b := range below {
+		m, err := s.manifest(ctx, in, app, b)
+		if err != nil {
+			return out, err
+		}
+		made = append(made, m)
+		all = slices.Concat(all, []cache.Descriptor{m.blob, m.config}, m.image.Layers)
+		here = slices.Concat(here, []cache.Descriptor{m.blob, m.config}, s.present(ctx, b, m.image.Layers))
+		if b.lazy {
+			out.From = b.name
+		}
+	}
+	first := made[0].image
+	out.Digest, out.Size, out.Layers = first.Digest, first.Size, first.Layers
+	top := oci.Entry{
+		Manifest: made[0].blob, OS: below[0].platform.OS, Architecture: below[0].platform.Architecture, Variant: below[0].platform.Variant,
+	}
+	if len(made) > 1 {
+		index, err := s.index(ctx, in, made)
+		if err != nil {
+			return out, err
+		}
+		top = oci.Entry{Manifest: index}
+		out.Digest, out.Size = string(index.Digest), index.Size
+		for _, b := range unique(all) {
+			out.Size += b.Size
+		}
+		for _, m := range made {
+			out.Images = append(out.Images, m.image)
+		}
+	}
+	return out, oci.WriteLayout(ctx, s.deps.Cache.Blobs, s.config.Layout, top, here)
+}
+
+// built is one platform's image and the blobs that make it one.
+type built struct {
+	image        Image
+	platform     v1.Platform
+	blob, config cache.Descriptor
+}
+
+// manifest writes config and manifest of the image on one base.
+func (s *Step) manifest(ctx context.Context, in In, app application, b base) (built, error) {
+	m := built{platform: b.platform, image: Image{Platform: platformName(b.platform)}}
 	labels := annotations(s.config.Container, in, b)
 	file, err := configFile(s.config, in, b, app.Layers, labels)
 	if err != nil {
-		return Out{}, err
+		return m, err
 	}
 	config, err := json.Marshal(file)
 	if err != nil {
-		return Out{}, fmt.Errorf("write the image's config: %w", err)
+		return m, fmt.Errorf("write the image's config: %w", err)
 	}
 	all := slices.Concat(b.layers, app.Layers)
-	configBlob, err := s.keep(ctx, "config", oci.MediaTypeConfig, config)
-	if err != nil {
-		return Out{}, err
+	if m.config, err = s.keep(ctx, "config", oci.MediaTypeConfig, config); err != nil {
+		return m, err
 	}
-	manifest, err := json.Marshal(v1.Manifest{
+	raw, err := json.Marshal(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
-		Config: descriptor(configBlob), Layers: descriptors(all), Annotations: labels,
+		Config: descriptor(m.config), Layers: descriptors(all), Annotations: labels,
 	})
 	if err != nil {
-		return Out{}, fmt.Errorf("write the image's manifest: %w", err)
+		return m, fmt.Errorf("write the image's manifest: %w", err)
 	}
-	manifestBlob, err := s.keep(ctx, "manifest", oci.MediaTypeManifest, manifest)
-	if err != nil {
-		return Out{}, err
+	if m.blob, err = s.keep(ctx, "manifest", oci.MediaTypeManifest, raw); err != nil {
+		return m, err
 	}
-	out := Out{
-		Layout: s.config.Layout, Digest: string(manifestBlob.Digest), Size: manifestBlob.Size + configBlob.Size,
-		Platform: platformName(b.platform), Kind: app.Kind, Base: b.name,
-	}
-	if b.lazy {
-		out.From = b.name
-	}
+	m.image.Digest, m.image.Size = string(m.blob.Digest), m.blob.Size+m.config.Size
 	for _, l := range all {
-		out.Layers = append(out.Layers, l.Descriptor)
-		out.Size += l.Descriptor.Size
+		m.image.Layers = append(m.image.Layers, l.Descriptor)
+		m.image.Size += l.Descriptor.Size
 	}
-	entry := oci.Entry{
-		Manifest: manifestBlob, OS: b.platform.OS, Architecture: b.platform.Architecture, Variant: b.platform.Variant,
-	}
-	return out, oci.WriteLayout(ctx, s.deps.Cache.Blobs, s.config.Layout, entry, s.present(ctx, b, append(out.Layers[:len(out.Layers):len(out.Layers)], configBlob)))
+	return m, nil
 }
 
 // keep puts a small piece of the image into the cache.

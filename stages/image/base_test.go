@@ -209,7 +209,7 @@ func TestOnJlink(t *testing.T) {
 	if home == "" {
 		home = "/usr/lib/jvm/java-17-openjdk-amd64"
 	}
-	if _, err := checkJDK(t.Context(), home); err != nil || testing.Short() {
+	if _, err := New(Config{}, Deps{}).targets(t.Context(), home); err != nil || testing.Short() {
 		t.Skipf("no JDK that links: %v", err)
 	}
 	jar := benchmarkJar(t)

@@ -18,7 +18,7 @@ import (
 )
 
 func TestContainerSettingsAreInTheConfig(t *testing.T) {
-	memory, at, base := newCache(t), t.TempDir(), baseLayout(t, wanted().Architecture)
+	memory, at, base := newCache(t), t.TempDir(), baseLayout(t, here().Architecture)
 	in := bootJar(t, t.TempDir(), time.Unix(1e9, 0), map[string]string{"BOOT-INF/classes/b/Other.class": "\xca\xfe\xba\xbe\x00\x00\x00\x3d"})
 	c := Config{Base: "oci:" + base, Layout: at, JVM: []string{"-Xmx64m"}, Container: Container{
 		Main: "b.Other", Args: []string{"--spring.profiles.active=prod"},

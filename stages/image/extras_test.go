@@ -20,7 +20,7 @@ import (
 // TestFilesAreALayerOfTheirOwn: image.files lie on top of the application, the
 // same bytes on every machine, and are read again only when they changed.
 func TestFilesAreALayerOfTheirOwn(t *testing.T) {
-	memory, base, project := newCache(t), baseLayout(t, wanted().Architecture), t.TempDir()
+	memory, base, project := newCache(t), baseLayout(t, here().Architecture), t.TempDir()
 	script := filepath.Join(project, "ops", "run.sh")
 	write := func(text string) {
 		t.Helper()

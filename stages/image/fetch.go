@@ -26,28 +26,28 @@ type described struct {
 	Layers []oci.Layer   `json:"layers"`
 }
 
-func describedKey(digest v1.Hash) cache.Key {
-	return cache.NewKey("base image", "2").Add("digest", digest.String()).Add("platform", platformName(wanted())).Key()
+func describedKey(digest v1.Hash, platform v1.Platform) cache.Key {
+	return cache.NewKey("base image", "2").Add("digest", digest.String()).Add("platform", platformName(platform)).Key()
 }
 
 // pickedKey leads from an index's digest to the image for a platform.
-func pickedKey(digest v1.Hash) cache.Key {
-	return cache.NewKey("base image of an index", "1").Add("digest", digest.String()).Add("platform", platformName(wanted())).Key()
+func pickedKey(digest v1.Hash, platform v1.Platform) cache.Key {
+	return cache.NewKey("base image of an index", "1").Add("digest", digest.String()).Add("platform", platformName(platform)).Key()
 }
 
 // known finds the image that a digest stands for, its own or an index's, where
 // the cache describes it.
-func (s *Step) known(ctx context.Context, digest v1.Hash) (v1.Hash, bool) {
-	if picked, _, ok := cache.Lookup[v1.Hash](ctx, s.deps.Cache, pickedKey(digest)); ok {
+func (s *Step) known(ctx context.Context, digest v1.Hash, platform v1.Platform) (v1.Hash, bool) {
+	if picked, _, ok := cache.Lookup[v1.Hash](ctx, s.deps.Cache, pickedKey(digest, platform)); ok {
 		digest = picked
 	}
-	_, _, ok := cache.Lookup[described](ctx, s.deps.Cache, describedKey(digest))
+	_, _, ok := cache.Lookup[described](ctx, s.deps.Cache, describedKey(digest, platform))
 	return digest, ok
 }
 
 // haveBase tells whether the cache has all of the base.
-func (s *Step) haveBase(ctx context.Context, digest v1.Hash) bool {
-	d, _, ok := cache.Lookup[described](ctx, s.deps.Cache, describedKey(digest))
+func (s *Step) haveBase(ctx context.Context, digest v1.Hash, platform v1.Platform) bool {
+	d, _, ok := cache.Lookup[described](ctx, s.deps.Cache, describedKey(digest, platform))
 	for _, l := range d.Layers {
 		info, err := s.deps.Cache.Blobs.Stat(ctx, l.Descriptor.Digest)
 		ok = ok && err == nil && info.Size == l.Descriptor.Size
@@ -57,7 +57,7 @@ func (s *Step) haveBase(ctx context.Context, digest v1.Hash) bool {
 
 // pinFile, in the project's state folder, holds what the base's name stood for
 // when its registry was asked last.
-const pinFile = "base.json"
+func pinFile(platform v1.Platform) string { return "base-" + platform.Architecture + ".json" }
 
 type pin struct {
 	Base     string  `json:"base"` // image.base
@@ -67,25 +67,25 @@ type pin struct {
 
 // lastPin reads what base stood for in the last run, where that is of use: when
 // the cache describes the image.
-func (s *Step) lastPin(ctx context.Context, base string) (v1.Hash, bool) {
+func (s *Step) lastPin(ctx context.Context, base string, platform v1.Platform) (v1.Hash, bool) {
 	var p pin
-	raw, err := os.ReadFile(filepath.Join(s.deps.State, pinFile))
-	if s.deps.State == "" || err != nil || json.Unmarshal(raw, &p) != nil || p.Base != base || p.Platform != platformName(wanted()) {
+	raw, err := os.ReadFile(filepath.Join(s.deps.State, pinFile(platform)))
+	if s.deps.State == "" || err != nil || json.Unmarshal(raw, &p) != nil || p.Base != base || p.Platform != platformName(platform) {
 		return v1.Hash{}, false
 	}
-	_, ok := s.known(ctx, p.Digest)
+	_, ok := s.known(ctx, p.Digest, platform)
 	return p.Digest, ok
 }
 
 // keepPin notes what the base's name stands for now. A note that cannot be
 // written is missed when the registry is away, and nowhere else.
 func (s *Step) keepPin(ref reference) {
-	now := pin{ref.name, platformName(wanted()), ref.digest}
+	now := pin{ref.name, platformName(ref.platform), ref.digest}
 	raw, err := json.Marshal(now)
 	if s.deps.State == "" || ref.image == nil || err != nil {
 		return
 	}
-	path := filepath.Join(s.deps.State, pinFile)
+	path := filepath.Join(s.deps.State, pinFile(ref.platform))
 	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, raw) {
 		return
 	}
@@ -94,15 +94,15 @@ func (s *Step) keepPin(ref reference) {
 
 // fetch describes the base and, unless the push will, brings its layers into
 // the cache.
-func (s *Step) fetch(ctx context.Context, emit func(runner.Body)) (base, error) {
-	ref, err := s.find(ctx)
+func (s *Step) fetch(ctx context.Context, emit func(runner.Body), platform v1.Platform) (base, error) {
+	ref, err := s.find(ctx, platform)
 	if err != nil {
 		return base{}, err
 	}
 	if ref.note != "" {
 		emit(runner.Note{Text: ref.note})
 	}
-	d, _, hit, err := cache.Do(ctx, s.deps.Cache, describedKey(ref.digest), func(ctx context.Context) (described, []cache.Descriptor, error) {
+	d, _, hit, err := cache.Do(ctx, s.deps.Cache, describedKey(ref.digest, platform), func(ctx context.Context) (described, []cache.Descriptor, error) {
 		d, err := s.describe(ctx, &ref)
 		return d, nil, err
 	})
@@ -149,8 +149,8 @@ func (s *Step) describe(ctx context.Context, ref *reference) (described, error) 
 	if len(manifest.Layers) != len(d.Config.RootFS.DiffIDs) {
 		return described{}, fmt.Errorf("its manifest has %d layers and its config %d", len(manifest.Layers), len(d.Config.RootFS.DiffIDs))
 	}
-	if p := (v1.Platform{OS: d.Config.OS, Architecture: d.Config.Architecture}); !p.Satisfies(wanted()) {
-		return described{}, noPlatform(ref.name, []string{platformName(p)})
+	if p := (v1.Platform{OS: d.Config.OS, Architecture: d.Config.Architecture}); !p.Satisfies(ref.platform) {
+		return described{}, noPlatform(ref.name, ref.platform, []string{platformName(p)})
 	}
 	for i, l := range manifest.Layers {
 		if len(l.URLs) > 0 || !l.MediaType.IsLayer() {
@@ -169,7 +169,7 @@ func (s *Step) connect(ctx context.Context, ref *reference) error {
 	if ref.note != "" {
 		return fmt.Errorf("the cache does not have all of %s, and %s", ref.digest, ref.note)
 	}
-	again := reference{name: ref.name}
+	again := reference{name: ref.name, platform: ref.platform}
 	err := s.ask(ctx, ref.ref.Context().Digest(ref.digest.String()), &again)
 	ref.image = again.image
 	return err
@@ -231,8 +231,8 @@ func (s *Step) rememberBase(ctx context.Context, ref reference) {
 		return
 	}
 	if asked, err := v1.NewHash(ref.asked); err == nil {
-		if was, _, ok := cache.Lookup[v1.Hash](ctx, s.deps.Cache, pickedKey(asked)); !ok || was != ref.digest {
-			cache.Keep(ctx, s.deps.Cache, pickedKey(asked), ref.digest, nil)
+		if was, _, ok := cache.Lookup[v1.Hash](ctx, s.deps.Cache, pickedKey(asked, ref.platform)); !ok || was != ref.digest {
+			cache.Keep(ctx, s.deps.Cache, pickedKey(asked, ref.platform), ref.digest, nil)
 		}
 	}
 }

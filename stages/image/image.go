@@ -25,8 +25,14 @@ type Config struct {
 	// Compression is that of layers: gzip, zstd, or auto (the default), which
 	// is zstd where every reader of the image is known to take it.
 	Compression string `yaml:"compression"`
-	Container   `yaml:",inline"`
-	Files       []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
+	// Platforms are those that the image is for: linux/amd64, linux/arm64.
+	// Several give an index. Empty means the one that Deps.Platform names.
+	Platforms []string `yaml:"platforms"`
+	// JDKs are the folders of JDKs by platform, for jlink bases of platforms
+	// that the JDK at hand is not made for.
+	JDKs      map[string]string `yaml:"jdks"`
+	Container `yaml:",inline"`
+	Files     []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
 	// Dir is the project's folder, absolute, to which Files are relative.
 	Dir string `yaml:"-"`
 	// Pushed says that the image goes to a registry, for readers that nobody
@@ -48,6 +54,9 @@ type Deps struct {
 	// JDK finds, by reading only, the home of the JDK that In will name, so
 	// that Check can tell whether it links. Nil leaves that to Run.
 	JDK func(context.Context) (home string, err error)
+	// Platform names, by reading only, the platform that will run the image:
+	// linux/arm64. Nil or an empty name means this machine's.
+	Platform func(context.Context) (string, error)
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.
 	Keychain authn.Keychain
@@ -70,13 +79,36 @@ type In struct {
 // Out is the image as it lies in the OCI layout.
 type Out struct {
 	Layout   string              `json:"layout"`   // the layout's folder, absolute
-	Digest   string              `json:"digest"`   // of the manifest
-	Size     int64               `json:"size"`     // bytes: manifest, config and layers
+	Digest   string              `json:"digest"`   // of the manifest, or of the index of several platforms
+	Size     int64               `json:"size"`     // bytes: manifests, configs and layers, each once
 	Layers   []runner.Descriptor `json:"layers"`   // bottom first; Name is the layer's role: base, dependencies, …
-	Platform string              `json:"platform"` // linux/amd64
+	Platform string              `json:"platform"` // linux/amd64; of several, the first, and so are Layers and Base
 	Kind     string              `json:"kind"`     // what the jar was taken for: spring-boot, quarkus, shaded, thin, plain
 	Base     string              `json:"base"`     // jlink and its JDK, or the pinned base reference
 	// From is the pinned base reference where the layout may lack layers that
 	// the base's registry has; else empty.
 	From string `json:"from,omitempty"`
+	// Images are those of an index, one for each platform; empty for a
+	// manifest alone.
+	Images []Image `json:"images,omitempty"`
+}
+
+// Image is an index's image for one platform.
+type Image struct {
+	Platform string              `json:"platform"` // linux/arm64
+	Digest   string              `json:"digest"`   // of its manifest
+	Size     int64               `json:"size"`     // bytes: manifest, config and layers
+	Layers   []runner.Descriptor `json:"layers"`   // bottom first; Name is the layer's role
+}
+
+// Platforms lists what the image is for.
+func (o Out) Platforms() []string {
+	if len(o.Images) == 0 {
+		return []string{o.Platform}
+	}
+	var all []string
+	for _, i := range o.Images {
+		all = append(all, i.Platform)
+	}
+	return all
 }

@@ -44,7 +44,7 @@ func (a application) note(env runner.Env) {
 
 // name is the key of the application that in's jar holds; empty when the file
 // is not, or not any more, the one that in tells of.
-func (s *Step) name(book *stamp.Book, in In, jdk jre.JDK) cache.Key {
+func (s *Step) name(book *stamp.Book, in In, targets []target) cache.Key {
 	if in.Jar.Digest == "" || !book.Is(in.Jar.Name, in.Jar) {
 		return ""
 	}
@@ -54,7 +54,7 @@ func (s *Step) name(book *stamp.Book, in In, jdk jre.JDK) cache.Key {
 		key = key.Add("main", s.config.Main)
 	}
 	if s.config.Base == jlink {
-		id, err := jdk.Identity()
+		id, err := targets[0].linker.Identity()
 		if err != nil {
 			return "" // linking will say why
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
-	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
@@ -55,7 +54,7 @@ func (s *Step) mustRun(t *testing.T, in In) runner.Result[Out] {
 // the jar.
 func plant(t *testing.T, s *Step, in In) {
 	t.Helper()
-	key := s.name(stamp.Open(s.deps.State), in, jre.JDK{})
+	key := s.name(stamp.Open(s.deps.State), in, make([]target, 1))
 	app, ok := s.recall(t.Context(), key)
 	if !ok {
 		t.Fatal("the application is not remembered")

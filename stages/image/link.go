@@ -15,10 +15,10 @@ import (
 )
 
 // link makes the base that needs no network.
-func (s *Step) link(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {
+func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []string) (base, error) {
 	cached := true
 	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
-		JDK: jdk, Modules: modules, Codec: s.config.baseCodec(),
+		JDK: t.jdk, Modules: modules, Codec: s.config.baseCodec(),
 		Emit: func(body runner.Body) {
 			cached = false // only linking has anything to tell
 			env.Emit(body)
@@ -34,7 +34,7 @@ func (s *Step) link(ctx context.Context, env runner.Env, jdk jre.JDK, modules []
 		// The commit's time is the application's, not the base's.
 		history:  []v1.History{{CreatedBy: b.Name, Comment: "base"}},
 		config:   v1.Config{Env: b.Env, User: b.User},
-		platform: wanted(), java: b.JavaPath, release: jdk.Major, cached: cached,
+		platform: t.platform, java: b.JavaPath, release: t.jdk.Major, cached: cached,
 	}, nil
 }
 

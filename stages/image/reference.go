@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"runtime"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -21,12 +20,13 @@ import (
 
 // reference is a base image that somebody else made, found but not fetched.
 type reference struct {
-	name   string // as the user wrote it
-	digest v1.Hash
-	image  v1.Image       // nil: what it consists of is in the cache
-	ref    name.Reference // in a registry; nil for a layout
-	asked  string         // the digest that the user wrote, where it is another: an index's
-	note   string         // what the user should know of how it was found
+	name     string // as the user wrote it
+	platform v1.Platform
+	digest   v1.Hash
+	image    v1.Image       // nil: what it consists of is in the cache
+	ref      name.Reference // in a registry; nil for a layout
+	asked    string         // the digest that the user wrote, where it is another: an index's
+	note     string         // what the user should know of how it was found
 }
 
 // registry names where it is; zero for a layout.
@@ -56,14 +56,14 @@ func (s *Step) registry() registry.Options {
 	return registry.Options{Insecure: s.config.Insecure, Keychain: s.deps.Keychain, UserAgent: "fastship"}
 }
 
-// find resolves the base's reference to one image of this machine's
-// architecture, once per Step. It reads only. A digest that is in the cache
+// find resolves the base's reference to its image for a platform, once per
+// Step. It reads only. A digest that is in the cache
 // needs no network.
-func (s *Step) find(ctx context.Context) (reference, error) {
+func (s *Step) find(ctx context.Context, platform v1.Platform) (reference, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.found != nil {
-		return *s.found, nil
+	if found, ok := s.found[platformName(platform)]; ok {
+		return found, nil
 	}
 	p, err := s.parseBase()
 	if err != nil {
@@ -71,20 +71,21 @@ func (s *Step) find(ctx context.Context) (reference, error) {
 	}
 	var found reference
 	if p.layout != "" {
-		found, err = findInLayout(p)
+		found, err = findInLayout(p, platform)
 	} else {
-		found, err = s.findRemote(ctx, p)
+		found, err = s.findRemote(ctx, p, platform)
 	}
 	if err != nil {
 		return reference{}, err
 	}
-	s.found = &found
+	if s.found == nil {
+		s.found = map[string]reference{}
+	}
+	s.found[platformName(platform)] = found
 	return found, nil
 }
 
-func wanted() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
-
-func findInLayout(p parsedBase) (reference, error) {
+func findInLayout(p parsedBase, platform v1.Platform) (reference, error) {
 	x, err := layout.ImageIndexFromPath(p.layout)
 	if errors.Is(err, fs.ErrNotExist) {
 		return reference{}, fault.New(fault.BadInput, "oci: is followed by the folder of an OCI layout, the one with index.json", "image.base: %s: no OCI layout there", p.name)
@@ -92,17 +93,16 @@ func findInLayout(p parsedBase) (reference, error) {
 	if err != nil {
 		return reference{}, fault.New(fault.BadInput, "", "image.base: %s: %w", p.name, err)
 	}
-	image, err := pick(p.name, x)
+	image, err := pick(p.name, x, platform)
 	if err != nil {
 		return reference{}, err
 	}
 	digest, err := image.Digest()
-	return reference{name: p.name, digest: digest, image: image}, err
+	return reference{name: p.name, platform: platform, digest: digest, image: image}, err
 }
 
-// pick finds the image for this machine's architecture in an index, or in the
-// indexes it holds.
-func pick(base string, x v1.ImageIndex) (v1.Image, error) {
+// pick finds the image for a platform in an index, or in the indexes it holds.
+func pick(base string, x v1.ImageIndex, platform v1.Platform) (v1.Image, error) {
 	manifest, err := x.IndexManifest()
 	if err != nil {
 		return nil, fmt.Errorf("image.base: %s: %w", base, err)
@@ -115,32 +115,32 @@ func pick(base string, x v1.ImageIndex) (v1.Image, error) {
 			if err != nil {
 				return nil, fmt.Errorf("image.base: %s: %w", base, err)
 			}
-			return pick(base, inner)
+			return pick(base, inner, platform)
 		case !d.MediaType.IsImage():
-		case d.Platform == nil || d.Platform.Satisfies(wanted()):
+		case d.Platform == nil || d.Platform.Satisfies(platform):
 			return x.Image(d.Digest)
 		case d.Platform.OS != "unknown": // BuildKit's attestations
 			others = append(others, platformName(*d.Platform))
 		}
 	}
-	return nil, noPlatform(base, others)
+	return nil, noPlatform(base, platform, others)
 }
 
-func noPlatform(base string, others []string) error {
-	return fault.New(fault.Missing, "choose a base that is built for this machine's architecture",
-		"image.base: %s has no image for %s, only for %s", base, platformName(wanted()), strings.Join(others, ", "))
+func noPlatform(base string, platform v1.Platform, others []string) error {
+	return fault.New(fault.Missing, "choose a base that is built for it, or other image.platforms",
+		"image.base: %s has no image for %s, only for %s", base, platformName(platform), strings.Join(others, ", "))
 }
 
 // findRemote asks the registry, unless a digest tells all. A registry that
 // cannot be reached is done without where the last run's answer is known.
-func (s *Step) findRemote(ctx context.Context, p parsedBase) (reference, error) {
-	found := reference{name: p.name, ref: p.ref}
+func (s *Step) findRemote(ctx context.Context, p parsedBase, platform v1.Platform) (reference, error) {
+	found := reference{name: p.name, platform: platform, ref: p.ref}
 	if d, ok := p.ref.(name.Digest); ok {
 		h, err := v1.NewHash(d.DigestStr())
 		if err != nil {
 			return found, fault.New(fault.BadInput, "", "image.base: %w", err)
 		}
-		if known, ok := s.known(ctx, h); ok {
+		if known, ok := s.known(ctx, h, platform); ok {
 			found.digest = known
 			return found, nil
 		}
@@ -150,7 +150,7 @@ func (s *Step) findRemote(ctx context.Context, p parsedBase) (reference, error) 
 	case registry.StatusOf(err) == http.StatusNotFound:
 		return found, fault.New(fault.Missing, "correct image.base", "image.base: %s does not exist: %w", p.name, err)
 	case registry.Unreachable(err):
-		if pin, ok := s.lastPin(ctx, p.name); ok {
+		if pin, ok := s.lastPin(ctx, p.name, platform); ok {
 			found.digest = pin
 			found.note = fmt.Sprintf("%s cannot be reached: image.base is what it was in the last run, %s", found.registry(), pin)
 			return found, nil
@@ -182,7 +182,7 @@ func (r *reference) take(d *remote.Descriptor) (err error) {
 		if err != nil {
 			return err
 		}
-		if r.image, err = pick(r.name, x); err != nil {
+		if r.image, err = pick(r.name, x, r.platform); err != nil {
 			return err
 		}
 	} else if r.image, err = d.Image(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
@@ -30,7 +31,7 @@ type Step struct {
 	deps   Deps
 
 	mu    sync.Mutex
-	found *reference // the base, once it is resolved
+	found map[string]reference // the base by platform, once it is resolved
 }
 
 // New makes the step.
@@ -62,12 +63,25 @@ func (s *Step) Check(ctx context.Context) error {
 	if err := extra.Check(ctx, s.config.Dir, s.config.Files); err != nil {
 		return err
 	}
-	if s.config.Base != jlink {
-		if len(s.config.Modules) > 0 {
-			return fault.New(fault.BadInput, "leave image.modules out, or set image.base: jlink", "image.modules goes with the jlink base; %s has the modules it has", s.config.Base)
-		}
-		_, err := s.find(ctx)
+	return s.checkBase(ctx)
+}
+
+// checkBase tells whether the base can be had for every platform.
+func (s *Step) checkBase(ctx context.Context) error {
+	platforms, err := s.platforms(ctx)
+	if err != nil {
 		return err
+	}
+	if s.config.Base != jlink {
+		if err := s.jlinkOnly(); err != nil {
+			return err
+		}
+		for _, p := range platforms {
+			if _, err := s.find(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if s.deps.JDK == nil {
 		return nil
@@ -76,14 +90,29 @@ func (s *Step) Check(ctx context.Context) error {
 	if err != nil || java == "" {
 		return err
 	}
-	_, err = checkJDK(ctx, java)
+	_, err = s.targets(ctx, java)
 	return err
+}
+
+// jlinkOnly refuses what another base cannot have.
+func (s *Step) jlinkOnly() error {
+	for key, set := range map[string]bool{"modules": len(s.config.Modules) > 0, "jdks": len(s.config.JDKs) > 0} {
+		if set {
+			return fault.New(fault.BadInput, "leave image."+key+" out, or set image.base: jlink", "image.%s goes with the jlink base; %s has what it has", key, s.config.Base)
+		}
+	}
+	return nil
 }
 
 // Plan tells what would be built and what is cached already.
 func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
-	plan := runner.Plan[Out]{Out: Out{Layout: s.config.Layout, Platform: platformName(wanted())}}
-	baseLine, err := s.planBase(ctx, in)
+	plan := runner.Plan[Out]{Out: Out{Layout: s.config.Layout}}
+	platforms, err := s.platforms(ctx)
+	if err != nil {
+		return plan, err
+	}
+	plan.Out.Platform = platformName(platforms[0])
+	baseLine, err := s.planBase(ctx, in, platforms)
 	if err != nil {
 		return plan, err
 	}
@@ -138,39 +167,44 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
-func (s *Step) planBase(ctx context.Context, in In) (string, error) {
+func (s *Step) planBase(ctx context.Context, in In, platforms []v1.Platform) (string, error) {
 	if s.config.Base == jlink {
 		if in.JavaHome == "" {
 			return "link a Java runtime from the JDK that builds the jar, unless one is cached", nil
 		}
-		jdk, err := checkJDK(ctx, in.JavaHome)
-		return fmt.Sprintf("link a Java runtime from %s, unless one is cached", jdk), err
+		targets, err := s.targets(ctx, in.JavaHome)
+		var from []string
+		for _, t := range targets {
+			from = append(from, fmt.Sprint(t.jdk))
+		}
+		return fmt.Sprintf("link a Java runtime from %s, unless one is cached", strings.Join(from, ", and another from ")), err
 	}
-	ref, err := s.find(ctx)
-	if err != nil {
-		return "", err
+	var parts []string
+	for _, p := range platforms {
+		ref, err := s.find(ctx, p)
+		if err != nil {
+			return "", err
+		}
+		verb := "fetch"
+		if s.config.Pushed && ref.ref != nil {
+			verb = "stand on"
+		} else if s.haveBase(ctx, ref.digest, p) {
+			verb = "take from the cache"
+		}
+		parts = append(parts, fmt.Sprintf("%s the base %s", verb, pinned(ref.name, ref.digest.String())))
 	}
-	verb := "fetch"
-	if s.config.Pushed && ref.ref != nil {
-		verb = "stand on"
-	} else if s.haveBase(ctx, ref.digest) {
-		verb = "take from the cache"
-	}
-	return fmt.Sprintf("%s the base %s", verb, pinned(ref.name, ref.digest.String())), nil
+	return strings.Join(parts, ", "), nil
 }
 
 // Run makes the image and its layout.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
 	var r runner.Result[Out]
-	var jdk jre.JDK
-	if s.config.Base == jlink {
-		var err error
-		if jdk, err = checkJDK(ctx, in.JavaHome); err != nil { // before any work
-			return r, err
-		}
+	targets, err := s.targets(ctx, in.JavaHome)
+	if err != nil { // before any work
+		return r, err
 	}
 	before, _ := oci.ReadLayout(s.config.Layout, "")
-	out, written, err := s.make(ctx, env, in, jdk)
+	out, written, err := s.make(ctx, env, in, targets)
 	if err != nil {
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
@@ -187,14 +221,14 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
-func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Out, int, error) {
+func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target) (Out, int, error) {
 	book := stamp.Open(s.deps.State)
 	defer book.Save()
-	key := s.name(book, in, jdk)
+	key := s.name(book, in, targets)
 	if app, ok := s.recall(ctx, key); ok {
 		app.warn(env)
 		app.note(env)
-		below, err := s.base(ctx, env, jdk, app.Modules)
+		below, err := s.bases(ctx, env, targets, app.Modules)
 		if err != nil && !lost(err) {
 			return Out{}, 0, err
 		}
@@ -212,12 +246,12 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, jdk jre.JDK) (Ou
 	defer jar.Close()
 	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
 	app.warn(env)
-	out, written, err := s.build(ctx, env, in, jdk, book, jar, &app)
+	out, written, err := s.build(ctx, env, in, targets, book, jar, &app)
 	if lost(err) {
 		// Between look-up and use a blob was evicted or found to be broken,
 		// and is out of the cache now: what is missing is made again.
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
-		out, written, err = s.build(ctx, env, in, jdk, book, jar, &app)
+		out, written, err = s.build(ctx, env, in, targets, book, jar, &app)
 	}
 	if err == nil {
 		app.note(env)
@@ -232,19 +266,19 @@ func (s *Step) options(in In, book *stamp.Book) appjar.Options {
 
 // build reads the jar and makes base and layers side by side, then the image
 // of them.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, book *stamp.Book, jar *appjar.App, app *application) (Out, int, error) {
+func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application) (Out, int, error) {
 	var (
-		below   base
+		below   []base
 		written int
 	)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		if s.config.Base == jlink {
-			if app.Modules, err = jre.Modules(groupCtx, s.deps.Cache, jdk, jars(jar), s.config.Modules); err != nil {
+			if app.Modules, err = jre.Modules(groupCtx, s.deps.Cache, targets[0].linker, jars(jar), s.config.Modules); err != nil {
 				return err
 			}
 		}
-		below, err = s.base(groupCtx, env, jdk, app.Modules)
+		below, err = s.bases(groupCtx, env, targets, app.Modules)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -257,15 +291,17 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, jdk jre.JDK, bo
 	return s.finish(ctx, in, book, *app, below, written)
 }
 
-// finish puts the application on its base, and the user's files on top.
+// finish puts the application on its bases, and the user's files on top.
 // written are the application's new layers.
-func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app application, below base, written int) (Out, int, error) {
-	if below.release > 0 && app.Release > below.release {
-		return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
-			"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, below.release, below.name)
-	}
-	if !below.cached {
-		written += len(below.layers)
+func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app application, below []base, written int) (Out, int, error) {
+	for _, b := range below {
+		if b.release > 0 && app.Release > b.release {
+			return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
+				"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, b.release, b.name)
+		}
+		if !b.cached {
+			written += len(b.layers)
+		}
 	}
 	files, more, err := s.extras(ctx, book)
 	if err != nil {
@@ -274,19 +310,4 @@ func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app applicat
 	app.Layers = slices.Concat(app.Layers, files)
 	out, err := s.assemble(ctx, in, app, below)
 	return out, written + more, err
-}
-
-func (s *Step) base(ctx context.Context, env runner.Env, jdk jre.JDK, modules []string) (base, error) {
-	if s.config.Base == jlink {
-		return s.link(ctx, env, jdk, modules)
-	}
-	return s.fetch(ctx, env.Emit)
-}
-
-func checkJDK(ctx context.Context, home string) (jre.JDK, error) {
-	jdk, err := jre.Find(home)
-	if err != nil {
-		return jdk, err
-	}
-	return jdk, jre.Check(ctx, jdk)
 }

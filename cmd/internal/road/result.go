@@ -112,7 +112,7 @@ func (r *Result) fillStage(s runner.StepReport) error {
 	case stageImage:
 		out, err := decode[image.Out](s.Out)
 		if out.Digest != "" {
-			r.Image = &Image{Digest: out.Digest, Size: out.Size, Layers: out.Layers, Platforms: []string{out.Platform}}
+			r.Image = &Image{Digest: out.Digest, Size: out.Size, Layers: out.Layers, Platforms: out.Platforms()}
 		}
 		return err
 	case stagePush:

@@ -43,6 +43,8 @@ var keys = []key{
 	{path: "image.jvm", doc: "JVM flags in the image's entrypoint.", check: jvmFlag, example: "-Xmx256m"},
 	{path: "image.jars", doc: "How libraries lie in the image: stored (their entries uncompressed, which makes layers smaller and starts faster) or verbatim (byte for byte).", initial: "stored", check: jars, example: "verbatim"},
 	{path: "image.compression", doc: "How layers are compressed: gzip, which every reader takes, zstd (smaller, unpacked ten times as fast; Docker before 23 cannot read it), or auto.", initial: "auto: gzip for an image that is pushed, else zstd", check: compression, example: "zstd"},
+	{path: "image.platforms", doc: "What the image is for: linux/amd64, linux/arm64. Several give an index.", initial: "what the service's task definition runs on, else this machine's", check: fromStage(image.CheckPlatform), example: "linux/arm64"},
+	{path: "image.jdks", doc: "Folders of JDKs by platform, for the jlink base of platforms that the JDK at hand is not made for.", name: fromStage(image.CheckPlatform), example: "linux/arm64: /opt/jdk-21-arm64"},
 	{path: "image.main", doc: "The class to start.", initial: "the jar's Main-Class", check: fromStage(image.CheckClass)},
 	{path: "image.entrypoint", doc: "The entrypoint's words, instead of java and its flags.", example: "/app/start"},
 	{path: "image.args", doc: "The application's arguments; a task definition's command replaces them.", plain: true},

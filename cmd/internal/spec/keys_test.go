@@ -93,7 +93,10 @@ func parseOne(t *testing.T, f field) {
 	case reflect.Slice:
 		value = "[" + value + "]"
 	case reflect.Map:
-		value = "{name: " + value + "}"
+		if !strings.Contains(value, ": ") {
+			value = "name: " + value
+		}
+		value = "{" + value + "}"
 	}
 	text, end := wrapped(strings.Split(f.path, "."))
 	text += value + end

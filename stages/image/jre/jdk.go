@@ -6,6 +6,7 @@ package jre
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/hex"
@@ -79,6 +80,13 @@ func (j JDK) String() string {
 	return "JDK " + j.Version + " (" + j.Vendor + ")"
 }
 
+// Platform is what jdk runs on, as container images name it: linux/arm64. The
+// names on the left are those of OpenJDK's own build.
+func (j JDK) Platform() string {
+	arch := map[string]string{"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "i586": "386"}[j.Arch]
+	return strings.ToLower(cmp.Or(j.OS, "linux")) + "/" + cmp.Or(arch, j.Arch, runtime.GOARCH)
+}
+
 // properties reads a release file: NAME="value" lines.
 func properties(content []byte) map[string]string {
 	props := make(map[string]string)
@@ -101,28 +109,33 @@ func major(version string) int {
 	return n
 }
 
-// Check tells, by reading only, whether jdk can link a base on this machine.
-// The error is of class fault.Missing and its hint names image.base.
-func Check(ctx context.Context, jdk JDK) error {
+// Check tells, by reading only, whether linker, a JDK that runs on this
+// machine, can link a base from jdk, which is linker itself or one of the same
+// release for another platform. The error is of class fault.Missing and its
+// hint names image.base.
+func Check(ctx context.Context, jdk, linker JDK) error {
 	refuse := func(hint, format string, args ...any) error {
 		return fault.New(fault.Missing, hint, "link a base from %s at %s: "+format, append([]any{jdk, jdk.Home}, args...)...)
 	}
+	foreign := jdk.Home != linker.Home
 	switch {
 	case jdk.Major < 9:
 		return refuse(elsewhere+" or build with a newer JDK: it compiles for Java 8 too", "it has no jlink, which came with JDK 9")
-	case runtime.GOOS != "linux":
-		return refuse(elsewhere, "an image needs a Linux base, and only on Linux can its class archive be made")
+	case !foreign && runtime.GOOS != "linux":
+		return refuse("set image.jdks to a Linux JDK, or "+elsewhere, "an image needs a Linux base")
 	case jdk.OS != "" && jdk.OS != "Linux":
 		return refuse(elsewhere, "an image needs a Linux base, and this JDK is for %s", jdk.OS)
 	}
-	if _, err := exec.LookPath(jdk.tool("jlink")); err != nil {
+	if _, err := exec.LookPath(linker.tool("jlink")); err != nil {
 		return refuse("install the whole JDK, or "+elsewhere, "it has no jlink: %w", err)
 	}
-	if jdk.hasJmods() {
+	switch {
+	case jdk.hasJmods():
 		return nil
-	}
-	if jdk.Major < 24 {
-		return refuse("install the JDK's jmods, or "+elsewhere, "it has no jmods directory, which jlink needs before JDK 24")
+	case foreign:
+		return refuse("use one with jmods, or "+elsewhere, "it has no jmods directory, which linking for another platform needs")
+	case jdk.Major < 24:
+		return refuse("install the JDK's jmods (Fedora: java-"+strconv.Itoa(jdk.Major)+"-openjdk-jmods), or "+elsewhere, "it has no jmods directory, which jlink needs before JDK 24")
 	}
 	if ok, err := jdk.linkable(ctx); err != nil {
 		return refuse(elsewhere, "%w", err)

@@ -72,7 +72,7 @@ func TestCheckRefusesWhatCannotLink(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = Check(t.Context(), jdk)
+			err = Check(t.Context(), jdk, jdk)
 			if fault.ClassOf(err) != fault.Missing || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
@@ -93,7 +93,7 @@ func TestCheckAcceptsWhatCanLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Check(t.Context(), jdk); err != nil {
+		if err := Check(t.Context(), jdk, jdk); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

@@ -60,7 +60,7 @@ func jdks(t testing.TB) []JDK {
 	for _, home := range append(homes, os.Getenv("JAVA_HOME")) {
 		jdk, err := Find(home)
 		known := slices.ContainsFunc(found, func(j JDK) bool { return j.Version == jdk.Version })
-		if err == nil && !known && Check(t.Context(), jdk) == nil {
+		if err == nil && !known && Check(t.Context(), jdk, jdk) == nil {
 			found = append(found, jdk)
 		}
 	}

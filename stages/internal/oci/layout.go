@@ -16,10 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Entry is the image that a layout's index.json points at.
+// Entry is the image, or the index of images, that a layout's index.json
+// points at.
 type Entry struct {
 	Manifest     cache.Descriptor
-	OS           string
+	OS           string // of an image; empty for an index of several platforms
 	Architecture string
 	Variant      string
 	Annotations  map[string]string
@@ -49,7 +50,8 @@ type platform struct {
 const layoutMarker = `{"imageLayoutVersion":"1.0.0"}`
 
 // WriteLayout makes dir an OCI image layout (image-spec, image-layout.md)
-// that holds one image: entry's manifest and blobs, all of them from store.
+// that holds one image: entry's manifest and blobs, all of them from store. An
+// index is one too: its images' manifests are among the blobs.
 // Files are hard links to the store's where the file system allows it. A blob
 // that is new in dir is verified first; the error for a bad one is
 // cache.ErrCorrupt, and the store takes it for missing from then on.
@@ -77,13 +79,13 @@ func WriteLayout(ctx context.Context, store cache.LocalStore, dir string, entry 
 			return fmt.Errorf("write %s to the image layout: %w", d.Digest, err)
 		}
 	}
-	content, err := json.Marshal(index{
-		SchemaVersion: 2, MediaType: MediaTypeIndex,
-		Manifests: []indexEntry{{
-			MediaType: entry.Manifest.MediaType, Digest: entry.Manifest.Digest, Size: entry.Manifest.Size,
-			Platform: &platform{entry.Architecture, entry.OS, entry.Variant}, Annotations: entry.Annotations,
-		}},
-	})
+	top := indexEntry{
+		MediaType: entry.Manifest.MediaType, Digest: entry.Manifest.Digest, Size: entry.Manifest.Size, Annotations: entry.Annotations,
+	}
+	if entry.OS != "" {
+		top.Platform = &platform{entry.Architecture, entry.OS, entry.Variant}
+	}
+	content, err := json.Marshal(index{SchemaVersion: 2, MediaType: MediaTypeIndex, Manifests: []indexEntry{top}})
 	if err != nil {
 		return fmt.Errorf("write the image layout: %w", err)
 	}
