@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
@@ -23,12 +24,16 @@ type application struct {
 var never = []string{"sources", "test-sources", "javadoc", "test-javadoc", "tests", "original", "consumer", "build"}
 
 // applications are the runnable artifacts of the modules that were built, at
-// most one of each: the main artifact, else an attached one (Spring Boot's
-// "exec", shade's "shaded", Quarkus' "runner").
-func applications(projects []*mvn.Project) []application {
+// most one of each: Quarkus' folder, else the main artifact, else an attached
+// one (Spring Boot's "exec", shade's "shaded", Quarkus' "runner").
+func (a *attempt) applications(projects []*mvn.Project) []application {
 	var all []application
 	for _, p := range projects {
 		if p.Packaging == "pom" || p.Packaging == "maven-plugin" {
+			continue
+		}
+		if file := a.quarkusApp(p); file != "" {
+			all = append(all, application{p, file})
 			continue
 		}
 		for _, file := range artifacts(p) {
@@ -72,6 +77,12 @@ func excluded(a mvn.Attach) bool {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// isFresh tells a file that was written since, as far as file systems tell.
+func isFresh(path string, since time.Time) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.ModTime().After(since.Add(-2*time.Second))
 }
 
 // runnable tells whether java -jar would start the file. A war is always an

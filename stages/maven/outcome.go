@@ -66,7 +66,7 @@ func choose(j *job, a *attempt) (application, error) {
 			}
 		}
 	}
-	apps := applications(projects)
+	apps := a.applications(projects)
 	switch len(apps) {
 	case 1:
 		return apps[0], nil

@@ -21,8 +21,9 @@ import (
 
 // What a job made is kept in few blobs, so that a small change is a small one
 // to keep and to send: each large library inside a Spring Boot jar by itself,
-// as the repository's tree keeps it too; a jar's small libraries together; and
-// all the rest, test reports and the jars' own classes, in one.
+// or beside a jar by itself, as the repository's tree keeps it too; a jar's
+// small libraries together, and so those beside one; and all the rest, test
+// reports and the jars' own classes, in one.
 
 // piece is a range of one of the job's blobs.
 type piece struct {
@@ -87,6 +88,8 @@ type packer struct {
 	blobs []cache.Descriptor // of libraries; the last one, added by finish, is the rest
 	known map[cache.Digest]int
 
+	small group // libraries that lie in files of their own
+
 	rest    sections
 	restSum hash.Hash
 	restLen int64
@@ -94,11 +97,40 @@ type packer struct {
 }
 
 func newPacker(store cache.LocalStore) *packer {
-	return &packer{store: store, known: map[cache.Digest]int{}, restSum: sha256.New()}
+	return &packer{store: store, known: map[cache.Digest]int{}, restSum: sha256.New(), small: newGroup()}
+}
+
+// group is small libraries that become one blob.
+type group struct {
+	pieces   []*piece
+	sections sections
+	sum      hash.Hash
+	len      int64
+}
+
+func newGroup() group { return group{sum: sha256.New()} }
+
+func (g *group) add(at *piece, of section) hash.Hash {
+	at.Off = g.len
+	g.pieces, g.sections, g.len = append(g.pieces, at), append(g.sections, of), g.len+at.Len
+	return g.sum
+}
+
+// keepGroup keeps a group's blob, unless it is empty.
+func (p *packer) keepGroup(ctx context.Context, g group) error {
+	if len(g.pieces) == 0 {
+		return nil
+	}
+	n, err := p.keep(ctx, g.sum, g.sections, g.len)
+	for _, at := range g.pieces {
+		at.Blob = n
+	}
+	return err
 }
 
 // add reads a file once and keeps its libraries, unless they are kept already.
-func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
+// The file may be a library itself.
+func (p *packer) add(ctx context.Context, path string, library bool) ([]*piece, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -108,10 +140,14 @@ func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pieces, small []*piece
-	var together sections
-	smallSum, smallLen := sha256.New(), int64(0)
-	for _, r := range regions(file, info.Size()) {
+	var pieces []*piece
+	inside := newGroup()
+	parts := []region{{0, info.Size(), true}}
+	small := &p.small
+	if !library {
+		parts, small = regions(file, info.Size()), &inside
+	}
+	for _, r := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -124,9 +160,7 @@ func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
 			p.restOf, p.rest, p.restLen = append(p.restOf, at), append(p.rest, section), p.restLen+r.len
 			err = sum(p.restSum, file, r)
 		case r.len < ownBlob:
-			at.Off = smallLen
-			small, together, smallLen = append(small, at), append(together, section), smallLen+r.len
-			err = sum(smallSum, file, r)
+			err = sum(small.add(at, section), file, r)
 		default:
 			own := sha256.New()
 			if err = sum(own, file, r); err == nil {
@@ -137,16 +171,7 @@ func (p *packer) add(ctx context.Context, path string) ([]*piece, error) {
 			return nil, err
 		}
 	}
-	if len(small) > 0 {
-		n, err := p.keep(ctx, smallSum, together, smallLen)
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range small {
-			at.Blob = n
-		}
-	}
-	return pieces, nil
+	return pieces, p.keepGroup(ctx, inside)
 }
 
 // addText keeps a text that is in no file.
@@ -185,6 +210,9 @@ func (p *packer) keep(ctx context.Context, h hash.Hash, of sections, size int64)
 
 // finish keeps the rest. It returns all blobs.
 func (p *packer) finish(ctx context.Context) ([]cache.Descriptor, error) {
+	if err := p.keepGroup(ctx, p.small); err != nil {
+		return nil, err
+	}
 	if len(p.restOf) == 0 {
 		return p.blobs, nil
 	}

@@ -74,7 +74,7 @@ func pack(t *testing.T, store cache.LocalStore, paths ...string) ([]keptFile, []
 		if err != nil {
 			t.Fatal(err)
 		}
-		pieces, err := p.add(t.Context(), path)
+		pieces, err := p.add(t.Context(), path, strings.Contains(path, "lib-"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +117,36 @@ func TestPiecesMakeTheFilesAgain(t *testing.T) {
 	fatJar(t, fat, "one and a half", libraries)
 	if _, again := pack(t, store, fat); store.bytes > 3000 || len(again) != 4 {
 		t.Errorf("a changed class costs %d bytes, %d blobs", store.bytes, len(again))
+	}
+}
+
+// TestPiecesOfLibrariesBeside: a thin application's libraries lie in files.
+func TestPiecesOfLibrariesBeside(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	big, one, two := write("lib-big.jar", strings.Repeat("b", ownBlob)), write("lib-1.jar", "one"), write("lib-2.jar", "two")
+	memory := storeIn(t, t.TempDir())
+	store := &weighed{LocalStore: memory.Blobs}
+	files, blobs := pack(t, store, big, one, write("app.jar", "application"), two)
+	if len(blobs) != 3 { // the large one, the small ones, the rest
+		t.Errorf("%d blobs: %v", len(blobs), blobs)
+	}
+	for _, f := range files {
+		var b bytes.Buffer
+		want, _ := os.ReadFile(filepath.Join(dir, f.Path))
+		if err := New(Config{}, Deps{Cache: memory}).assemble(t.Context(), &b, f, blobs); err != nil || !bytes.Equal(b.Bytes(), want) {
+			t.Errorf("%s: %v, %q", f.Path, err, b.String())
+		}
+	}
+	store.bytes = 0
+	if pack(t, store, big, one, write("app.jar", "APPLICATION"), two); store.bytes != int64(len("APPLICATION")) {
+		t.Errorf("a changed class costs %d bytes", store.bytes)
 	}
 }
 

@@ -37,7 +37,10 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 			}
 		}
 	}
-	paths = append(paths, besideJar(out.Jar.Name)...)
+	isLibrary := map[string]bool{}
+	for _, p := range besideJar(out.Jar.Name) {
+		paths, isLibrary[p] = append(paths, p), isLibraryOf(out.Jar.Name, p)
+	}
 	paths = slices.DeleteFunc(append(paths, out.Jar.Name), func(p string) bool { return !isFile(p) })
 	slices.Sort(paths)
 	made := madeJob{Out: out}
@@ -72,7 +75,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 			return made, nil, err
 		}
 		kept.Size, kept.Digest = d.Size, d.Digest
-		kept.Pieces, err = packer.add(ctx, p)
+		kept.Pieces, err = packer.add(ctx, p, isLibrary[p])
 		if err != nil {
 			return made, nil, err
 		}
@@ -90,9 +93,21 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 	return made, blobs, err
 }
 
+// isLibraryOf tells whether a file beside the jar is somebody else's. Quarkus
+// has what it makes of the application in two folders of their own.
+func isLibraryOf(jar, file string) bool {
+	rel, err := filepath.Rel(filepath.Dir(jar), file)
+	first, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+	return err == nil && strings.HasSuffix(file, ".jar") && first != "app" && first != "quarkus"
+}
+
 // besideJar are the files that a jar's manifest names on its class path, such
-// as target/lib/x.jar: a thin application is not whole without them.
+// as target/lib/x.jar, or those of a Quarkus application's folder: a thin
+// application is not whole without them.
 func besideJar(jar string) []string {
+	if strings.HasPrefix(mainClass(jar), quarkusRunner) {
+		return besideQuarkus(jar)
+	}
 	var paths []string
 	for ref := range strings.FieldsSeq(manifestOf(jar, "Class-Path")) {
 		u, err := url.Parse(ref)
