@@ -36,6 +36,8 @@ type Config struct {
 	Before         []string `yaml:"before"` // a command that runs once with the new image before the service is touched
 	After          []string `yaml:"after"`  // and one after the rollout has succeeded
 
+	// Services are several that run the same image, instead of Service.
+	Services []Member `yaml:"services"`
 	// WaitFor is how far the rollout is followed; empty: steady.
 	WaitFor deploy.Until `yaml:"waitFor"`
 	// Dir is the folder of fastship.yaml.
@@ -45,6 +47,16 @@ type Config struct {
 	Repository string `yaml:"-"`
 	// Image is what is known of the image before it is built.
 	Image deploy.ImageFacts `yaml:"-"`
+}
+
+// Deploys reports whether there is a service to roll out.
+func (c Config) Deploys() bool { return c.Service != "" || len(c.Services) > 0 }
+
+// Member is one of several services, with what it has of its own.
+type Member struct {
+	Service        string `yaml:"service"`
+	Container      string `yaml:"container"`
+	TaskDefinition string `yaml:"taskDefinition"`
 }
 
 // In is the image to run.
@@ -59,6 +71,9 @@ type Out struct {
 	Previous       string `json:"previous"`       // ARN of the revision that ran before
 	Deployment     string `json:"deployment,omitempty"`
 	Cause          string `json:"cause,omitempty"` // the first cause, when it failed
+	// Of several services: their names, and how each of them ended.
+	Service  string `json:"service,omitempty"`
+	Services []Out  `json:"services,omitempty"`
 }
 
 // Summary says it in one line.
@@ -66,7 +81,11 @@ func (o Out) Summary() string {
 	if o.Outcome == "" {
 		return ""
 	}
-	return "rollout of " + deploy.ShortName(o.TaskDefinition) + ": " + o.Outcome
+	names := []string{deploy.ShortName(o.TaskDefinition)}
+	for i, each := range o.Services {
+		names = append(names[:i], deploy.ShortName(each.TaskDefinition))
+	}
+	return "rollout of " + strings.Join(names, ", ") + ": " + o.Outcome
 }
 
 // Deps replace parts of the world. The zero value is AWS.
@@ -199,68 +218,108 @@ func (s *Step) prepare(ctx context.Context, image string) (deploy.API, deploy.Pl
 // Run implements runner.Step. Whatever goes wrong here is of one of the four
 // classes of a rollout; Out tells the outcome then too.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
-	start := time.Now()
-	emit := func(e deploy.Event) { tell(env.Emit, e) }
-	api, plan, err := s.patiently(ctx, in.Image, emit)
+	way, err := s.ready(ctx, env, in.Image)
 	if err != nil {
-		return runner.Result[Out]{}, inRollout(ctx, err)
+		return runner.Result[Out]{}, err
 	}
-	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
+	if way.plan.Action == deploy.Nothing {
+		return runner.Result[Out]{Out: way.out, Status: runner.Cached, Reason: "already running"}, nil
+	}
+	if err := s.begin(ctx, env, way, func() error { return s.before(ctx, env, way) }); err != nil {
+		return runner.Result[Out]{Out: way.out}, err
+	}
+	result, err := s.watch(ctx, env, way, nil)
+	switch {
+	case err != nil:
+		return runner.Result[Out]{Out: way.out}, err
+	case result.Outcome != deploy.Succeeded:
+		return runner.Result[Out]{Out: way.out}, s.verdict(ctx, env, way.api, result)
+	}
+	return runner.Result[Out]{Out: way.out}, s.after(ctx, env, way)
+}
+
+// way is one service's way through a run.
+type way struct {
+	api   deploy.API
+	plan  deploy.Plan
+	begun deploy.Begun
+	start time.Time // of the wait's deadline
+	out   Out
+}
+
+// ready plans, and tells what is doubtful.
+func (s *Step) ready(ctx context.Context, env runner.Env, image string) (*way, error) {
+	w := &way{start: time.Now()}
+	var err error
+	if w.api, w.plan, err = s.patiently(ctx, image, func(e deploy.Event) { tell(env.Emit, e) }); err != nil {
+		return nil, inRollout(ctx, err)
+	}
+	_, doubts := w.plan.Truth().Fits(w.plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		env.Emit(runner.Warning{Text: d})
 	}
-	out := Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}
-	if plan.Action == deploy.Nothing {
+	w.out = Out{TaskDefinition: w.plan.Existing, Previous: w.plan.Current.ARN}
+	if w.plan.Action == deploy.Nothing {
 		s.told()
-		out.Outcome = string(deploy.Succeeded)
-		return runner.Result[Out]{Out: out, Status: runner.Cached, Reason: "already running"}, nil
+		w.out.Outcome = string(deploy.Succeeded)
 	}
-	begun, err := s.begin(ctx, env, api, plan, emit)
-	if len(s.cfg.Before) > 0 {
-		start = time.Now() // the task had a deadline of its own
-	}
-	out.TaskDefinition, out.Deployment, out.Previous = begun.TaskDefinition, begun.ID, begun.Previous
-	if err != nil {
-		out.Outcome, out.Cause = string(deploy.Failed), err.Error()
-		if ctx.Err() == nil {
-			s.told()
-		} else {
-			env.Emit(runner.Note{Text: "service " + plan.Before.Name + " may have been updated: if so, the rollout goes on in ECS without fastship"})
-		}
-		return runner.Result[Out]{Out: out}, inRollout(ctx, err)
-	}
-	follower := deploy.NewFollower(begun, plan.Essential, deploy.Options{
-		Timeout: s.timeout(plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Until: s.cfg.WaitFor, Ask: s.deps.Ask,
-	}, start)
-	result, err := deploy.Follow(ctx, api, plan.Target, follower, emit)
-	if err != nil {
-		env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(begun.TaskDefinition) + " goes on in ECS without fastship"})
-		return runner.Result[Out]{Out: out}, err
-	}
-	s.told()
-	out.Outcome, out.Cause = string(result.Outcome), result.Cause
-	if result.Outcome == deploy.Succeeded {
-		return runner.Result[Out]{Out: out}, s.after(ctx, env, api, plan)
-	}
-	return runner.Result[Out]{Out: out}, s.verdict(ctx, env, api, result)
+	return w, nil
 }
 
 // begin carries the plan out, or finds what a run that was killed began of it.
-func (s *Step) begin(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan, emit func(deploy.Event)) (deploy.Begun, error) {
-	if begun, found := s.resume(ctx, api, plan); found {
+// before is what has to be done first in a rollout that nobody began.
+func (s *Step) begin(ctx context.Context, env runner.Env, w *way, before func() error) error {
+	emit := func(e deploy.Event) { tell(env.Emit, e) }
+	begun, found := s.resume(ctx, w.api, w.plan)
+	var err error
+	if found {
 		emit(deploy.Began{Deployment: begun.ID, TaskDefinition: begun.TaskDefinition, Resumed: true})
-		return begun, nil
+	} else if err = before(); err == nil {
+		if len(s.cfg.Before) > 0 {
+			w.start = time.Now() // the task had a deadline of its own
+		}
+		intent := w.plan.Intend(time.Now())
+		s.keep(intent)
+		if begun, err = s.apply(ctx, w.api, w.plan, emit); err == nil {
+			s.keep(intent.With(begun))
+		}
 	}
-	if err := s.before(ctx, env, api, plan); err != nil {
-		return deploy.Begun{Previous: plan.Current.ARN}, err
-	}
-	intent := plan.Intend(time.Now())
-	s.keep(intent)
-	begun, err := s.apply(ctx, api, plan, emit)
+	w.begun = begun
+	w.out.Deployment, w.out.TaskDefinition = begun.ID, begun.TaskDefinition
+	w.out.Previous = firstOf(begun.Previous, w.out.Previous)
 	if err == nil {
-		s.keep(intent.With(begun))
+		return nil
 	}
-	return begun, err
+	w.out.Outcome, w.out.Cause = string(deploy.Failed), err.Error()
+	if ctx.Err() == nil {
+		s.told()
+	} else {
+		env.Emit(runner.Note{Text: "service " + w.plan.Before.Name + " may have been updated: if so, the rollout goes on in ECS without fastship"})
+	}
+	return inRollout(ctx, err)
+}
+
+// watch follows what was begun to its end. An error says that the end is not
+// known. seen, unless nil, gets the events, too.
+func (s *Step) watch(ctx context.Context, env runner.Env, w *way, seen func(deploy.Event)) (deploy.Result, error) {
+	follower := deploy.NewFollower(w.begun, w.plan.Essential, deploy.Options{
+		Timeout: s.timeout(w.plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Until: s.cfg.WaitFor, Ask: s.deps.Ask,
+	}, w.start)
+	result, err := deploy.Follow(ctx, w.api, w.plan.Target, follower, func(e deploy.Event) {
+		if seen != nil {
+			seen(e)
+		}
+		tell(env.Emit, e)
+	})
+	if err != nil {
+		if !errors.Is(err, errTurnedBack) {
+			env.Emit(runner.Note{Text: "the rollout of " + deploy.ShortName(w.begun.TaskDefinition) + " goes on in ECS without fastship"})
+		}
+		return result, err
+	}
+	s.told()
+	w.out.Outcome, w.out.Cause = string(result.Outcome), result.Cause
+	return result, nil
 }
 
 // patiently is prepare after the build, which a passing fault of ECS must not

@@ -54,25 +54,25 @@ func (s *Step) once(ctx context.Context, env runner.Env, api deploy.API, plan de
 
 // before runs deploy.before with the new image, while the service runs on as
 // it is.
-func (s *Step) before(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan) error {
-	if len(s.cfg.Before) == 0 || plan.Action != deploy.Update {
+func (s *Step) before(ctx context.Context, env runner.Env, w *way) error {
+	if len(s.cfg.Before) == 0 || w.plan.Action != deploy.Update {
 		return nil
 	}
-	err := s.once(ctx, env, api, plan, "deploy.before", s.cfg.Before)
+	err := s.once(ctx, env, w.api, w.plan, "deploy.before", s.cfg.Before)
 	if err != nil {
-		env.Emit(runner.Note{Text: fmt.Sprintf("service %s was not touched: it runs %s", plan.Before.Name, deploy.ShortName(plan.Current.ARN))})
+		env.Emit(runner.Note{Text: fmt.Sprintf("service %s was not touched: it runs %s", w.plan.Before.Name, deploy.ShortName(w.plan.Current.ARN))})
 	}
 	return err
 }
 
 // after runs deploy.after once the rollout has succeeded.
-func (s *Step) after(ctx context.Context, env runner.Env, api deploy.API, plan deploy.Plan) error {
+func (s *Step) after(ctx context.Context, env runner.Env, w *way) error {
 	if len(s.cfg.After) == 0 {
 		return nil
 	}
-	err := s.once(ctx, env, api, plan, "deploy.after", s.cfg.After)
+	err := s.once(ctx, env, w.api, w.plan, "deploy.after", s.cfg.After)
 	if err != nil {
-		env.Emit(runner.Note{Text: fmt.Sprintf("service %s runs the new revision all the same", plan.Before.Name)})
+		env.Emit(runner.Note{Text: fmt.Sprintf("service %s runs the new revision all the same", w.plan.Before.Name)})
 	}
 	return err
 }

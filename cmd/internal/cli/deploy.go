@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cmd/internal/spec"
+	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/internal/redact"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/rollout"
@@ -48,8 +49,9 @@ func (f *deployFlags) add(cmd *cobra.Command, wait bool) {
 	}
 }
 
-// step is the rollout stage for DIR's fastship.yaml and the flags.
-func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error) {
+// steps are the rollout stages, one for each service, for DIR's fastship.yaml
+// and the flags. --service chooses one of deploy.services, or another.
+func (f deployFlags) steps(env Env, args []string) ([]*rollout.Step, string, error) {
 	dir := "."
 	if len(args) == 1 {
 		dir = args[0]
@@ -72,10 +74,36 @@ func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error)
 			*given.key = given.flag
 		}
 	}
+	if f.service != "" {
+		c.Services = chosen(c.Services, f.service)
+		if len(c.Services) > 0 {
+			c.Service = ""
+		}
+	}
 	if f.timeout > 0 {
 		c.Timeout = f.timeout
 	}
-	return rollout.New(c, rollout.Deps{Getenv: env.Getenv}), dir, nil
+	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv})
+	return steps, dir, nil
+}
+
+// step is the first of steps: the only one, unless there are several services.
+func (f deployFlags) step(env Env, args []string) (*rollout.Step, string, error) {
+	steps, dir, err := f.steps(env, args)
+	if err != nil {
+		return nil, "", err
+	}
+	return steps[0], dir, nil
+}
+
+// chosen is the entry for one service, or nothing.
+func chosen(services []rollout.Member, name string) []rollout.Member {
+	for _, m := range services {
+		if m.Service == name || deploy.ShortName(m.Service) == name {
+			return []rollout.Member{m}
+		}
+	}
+	return nil
 }
 
 // follow runs a verb that follows a rollout: its events go to the console,

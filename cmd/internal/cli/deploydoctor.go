@@ -28,27 +28,32 @@ CLI to run.`,
 			if fix && f.json {
 				return fault.New(fault.BadInput, "leave one of them out", "--fix and --json do not go together")
 			}
-			step, _, err := f.step(env, args)
+			steps, _, err := f.steps(env, args)
 			if err != nil {
 				return err
 			}
-			r, err := step.Doctor(ctx)
-			if err != nil {
-				return err
+			for i, step := range steps {
+				r, err := step.Doctor(ctx)
+				if err != nil {
+					return err
+				}
+				switch {
+				case f.json:
+					err = json.NewEncoder(env.Stdout).Encode(shownReport(r))
+				case fix:
+					_, err = fmt.Fprint(env.Stdout, gap(i)+fixText(r))
+				default:
+					_, err = fmt.Fprint(env.Stdout, gap(i)+reportText(r))
+				}
+				if err != nil {
+					return err
+				}
 			}
-			switch {
-			case f.json:
-				return json.NewEncoder(env.Stdout).Encode(shownReport(r))
-			case fix:
-				_, err = fmt.Fprint(env.Stdout, fixText(r))
-			default:
-				_, err = fmt.Fprint(env.Stdout, reportText(r))
-			}
-			return err
+			return nil
 		}),
 	}
 	f.add(cmd, false)
-	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object for each service")
 	cmd.Flags().BoolVar(&fix, "fix", false, "print commands of the AWS CLI that make the changes")
 	return cmd
 }

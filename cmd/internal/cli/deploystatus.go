@@ -20,24 +20,38 @@ func newDeployStatus(env Env) *cobra.Command {
 		Short: "Tell what the service runs, what goes on, and how its last rollouts ended",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: verb(func(ctx context.Context, args []string) error {
-			step, _, err := f.step(env, args)
+			steps, _, err := f.steps(env, args)
 			if err != nil {
 				return err
 			}
-			s, err := step.Status(ctx)
-			if err != nil {
-				return err
+			for i, step := range steps {
+				s, err := step.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if f.json {
+					err = json.NewEncoder(env.Stdout).Encode(shownStatus(s))
+				} else {
+					_, err = fmt.Fprint(env.Stdout, gap(i)+statusText(s, time.Now()))
+				}
+				if err != nil {
+					return err
+				}
 			}
-			if f.json {
-				return json.NewEncoder(env.Stdout).Encode(shownStatus(s))
-			}
-			_, err = fmt.Fprint(env.Stdout, statusText(s, time.Now()))
-			return err
+			return nil
 		}),
 	}
 	f.add(cmd, false)
-	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object for each service")
 	return cmd
+}
+
+// gap is what stands between the texts of several services.
+func gap(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return "\n"
 }
 
 func newDeployDiff(env Env) *cobra.Command {
@@ -50,7 +64,7 @@ func newDeployDiff(env Env) *cobra.Command {
 The image is the one that the last run pushed, or --image.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: verb(func(ctx context.Context, args []string) error {
-			step, dir, err := f.step(env, args)
+			all, dir, err := f.steps(env, args)
 			if err != nil {
 				return err
 			}
@@ -59,16 +73,20 @@ The image is the one that the last run pushed, or --image.`,
 					return err
 				}
 			}
-			steps, definition, err := step.Diff(ctx, image)
-			if err != nil {
-				return err
+			for i, step := range all {
+				steps, definition, err := step.Diff(ctx, image)
+				if err != nil {
+					return err
+				}
+				text := gap(i) + strings.Join(steps, "\n") + "\n"
+				if len(definition) > 0 {
+					text += "\n" + strings.Join(definition, "\n") + "\n"
+				}
+				if _, err = fmt.Fprint(env.Stdout, text); err != nil {
+					return err
+				}
 			}
-			text := strings.Join(steps, "\n") + "\n"
-			if len(definition) > 0 {
-				text += "\n" + strings.Join(definition, "\n") + "\n"
-			}
-			_, err = fmt.Fprint(env.Stdout, text)
-			return err
+			return nil
 		}),
 	}
 	f.add(cmd, false)

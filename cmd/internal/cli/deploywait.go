@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"strings"
 
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/rollout"
 	"github.com/spf13/cobra"
@@ -15,11 +17,13 @@ func newDeployWait(env Env) *cobra.Command {
 		Short: "Follow what goes on in the service to its end, and change nothing",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: verb(func(ctx context.Context, args []string) error {
-			step, _, err := f.step(env, args)
+			steps, _, err := f.steps(env, args)
 			if err != nil {
 				return err
 			}
-			return follow(ctx, env, f.json, step.Wait)
+			return follow(ctx, env, f.json, func(ctx context.Context, e runner.Env) (rollout.Out, error) {
+				return rollout.ForEach(ctx, e, steps, (*rollout.Step).Wait)
+			})
 		}),
 	}
 	f.add(cmd, true)
@@ -39,12 +43,17 @@ rolled back by ECS itself. Exit code 0 says that the service runs that revision
 steadily.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: verb(func(ctx context.Context, args []string) error {
-			step, _, err := f.step(env, args)
+			steps, _, err := f.steps(env, args)
 			if err != nil {
 				return err
 			}
+			if to != "" && len(steps) > 1 && !strings.HasPrefix(to, "sha256:") {
+				return fault.New(fault.BadInput, "add --service NAME, or give --to the image's digest", "--to %s is a revision of one service, and there are %d", to, len(steps))
+			}
 			return follow(ctx, env, f.json, func(ctx context.Context, e runner.Env) (rollout.Out, error) {
-				return step.Rollback(ctx, e, to)
+				return rollout.ForEach(ctx, e, steps, func(s *rollout.Step, ctx context.Context, e runner.Env) (rollout.Out, error) {
+					return s.Rollback(ctx, e, to)
+				})
 			})
 		}),
 	}

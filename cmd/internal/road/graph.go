@@ -32,17 +32,17 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Sandbox:
 		reference := runner.Add(b, place.pushStep(), pushed)
 		runner.Add(b, place.rolloutStep(), runner.Map(b, reference, rolloutIn))
-	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Service != "":
+	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Deploys():
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
 		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), opt.pushDeps()), pushed)
-		if opt.Spec.Deploy.Service != "" {
+		if opt.Spec.Deploy.Deploys() {
 			config := opt.Spec.Deploy
 			config.Repository, config.Dir = opt.Spec.Image.Repository, opt.Dir
 			if base := opt.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
 				config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
 			}
-			runner.Add(b, rollout.New(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.recordDir()}), runner.Map(b, reference, rolloutIn))
+			runner.Add(b, rollout.Stage(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.recordDir()}), runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil

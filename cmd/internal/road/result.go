@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image"
@@ -72,6 +73,9 @@ type Rollout struct {
 	Outcome        string `json:"outcome"`
 	TaskDefinition string `json:"taskDefinition"`
 	Cause          string `json:"cause,omitempty"`
+	// Of several services: the one that these are of, and all of them.
+	Service  string    `json:"service,omitempty"`
+	Services []Rollout `json:"services,omitempty"`
 }
 
 // Answer is the first answer of the application in the sandbox.
@@ -124,11 +128,20 @@ func (r *Result) fillStage(s runner.StepReport) error {
 	case stageRollout:
 		out, err := decode[rollout.Out](s.Out)
 		if out.Outcome != "" {
-			r.Rollout = &Rollout{Outcome: out.Outcome, TaskDefinition: out.TaskDefinition, Cause: out.Cause}
+			all := rolloutOf(out)
+			r.Rollout = &all
 		}
 		return err
 	}
 	return nil
+}
+
+func rolloutOf(out rollout.Out) Rollout {
+	r := Rollout{Outcome: out.Outcome, TaskDefinition: out.TaskDefinition, Cause: out.Cause, Service: out.Service}
+	for _, each := range out.Services {
+		r.Services = append(r.Services, rolloutOf(each))
+	}
+	return r
 }
 
 func decode[T any](raw json.RawMessage) (T, error) {
@@ -144,6 +157,10 @@ func (r Result) Write(file string, redact func(string) string) error {
 	if r.Rollout != nil {
 		masked := *r.Rollout
 		masked.Cause = redact(masked.Cause)
+		masked.Services = slices.Clone(masked.Services)
+		for i := range masked.Services {
+			masked.Services[i].Cause = redact(masked.Services[i].Cause)
+		}
 		r.Rollout = &masked
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
