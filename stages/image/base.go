@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -29,7 +30,13 @@ type base struct {
 	java     string // the entrypoint's first word
 	release  int    // its Java release; 0 when unknown
 	cached   bool   // nothing had to be made or fetched
-	lazy     bool   // its layers may be missing in the cache: the push brings them
+
+	// Of the linked base: the JDK, and the distribution's packages that the
+	// rest of it comes from.
+	jdk      jre.JDK
+	packages []jre.Package
+	system   jre.System
+	lazy     bool // its layers may be missing in the cache: the push brings them
 }
 
 // nonroot is the user of images whose base has none; the number is that of

@@ -35,6 +35,10 @@ type Config struct {
 	Files     []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
 	// Dir is the project's folder, absolute, to which Files are relative.
 	Dir string `yaml:"-"`
+	// SBOM and Provenance say whether a bill of materials and a statement of
+	// where the image comes from are made; nil means yes.
+	SBOM       *bool `yaml:"sbom"`
+	Provenance *bool `yaml:"provenance"`
 	// Pushed says that the image goes to a registry, for readers that nobody
 	// here knows, and that a base's layers need not be here: the push has them
 	// from its registry, if at all.
@@ -69,11 +73,24 @@ type In struct {
 	Modules   []string          // file names of libraries that are modules of the same build
 	Name      string            // the application's name: Maven's artifactId
 	Version   string
-	JavaHome  string // the JDK that built the jar
-	JavaMajor int
-	Revision  string    // the commit, empty outside git
-	Source    string    // the remote's URL, empty outside git
-	Created   time.Time // the commit's time; zero outside git, then the epoch is used
+	Group     string // Maven's groupId; empty when nobody knows
+	// Libraries are the application's dependencies as the build resolved them.
+	Libraries []Library
+	// Repositories are Maven repositories on disk, where poms may be.
+	Repositories []string
+	Build        Build
+	Dirty        bool   // the tree had changes that Revision does not have
+	JavaHome     string // the JDK that built the jar
+	JavaMajor    int
+	Revision     string    // the commit, empty outside git
+	Source       string    // the remote's URL, empty outside git
+	Created      time.Time // the commit's time; zero outside git, then the epoch is used
+}
+
+// Library is a dependency by its coordinates.
+type Library struct {
+	File                 string // the jar's file name
+	Group, Name, Version string
 }
 
 // Out is the image as it lies in the OCI layout.

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -108,10 +109,15 @@ type told struct {
 }
 
 func (e *told) env() runner.Env {
-	return runner.Env{Emit: func(b runner.Body) {
+	emit := func(b runner.Body) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.all = append(e.all, b)
+	}
+	return runner.Env{Emit: emit, Background: func(what string, work func(context.Context) error) {
+		if err := work(context.Background()); err != nil {
+			emit(runner.Warning{Text: what + ": " + err.Error()})
+		}
 	}}
 }
 

@@ -35,6 +35,7 @@ func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []str
 		history:  []v1.History{{CreatedBy: b.Name, Comment: "base"}},
 		config:   v1.Config{Env: b.Env, User: b.User},
 		platform: t.platform, java: b.JavaPath, release: t.jdk.Major, cached: cached,
+		jdk: t.jdk, packages: b.Packages, system: b.System,
 	}, nil
 }
 

@@ -32,6 +32,9 @@ type Step struct {
 
 	mu    sync.Mutex
 	found map[string]reference // the base by platform, once it is resolved
+	below []base               // of the image that was made
+	// attachments are those of the image that was made, nil before.
+	attachments func(context.Context) ([]Attachment, error)
 }
 
 // New makes the step.
@@ -212,6 +215,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return r, fault.As(fault.ImageFailed, fmt.Errorf("make the image: %w", err))
 	}
 	r.Out = out
+	s.attest(env, in, out)
 	if written == 0 && string(before.Manifest.Digest) == out.Digest {
 		r.Status, r.Reason = runner.Cached, "the same image is in the layout"
 	}
@@ -309,5 +313,8 @@ func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app applicat
 	}
 	app.Layers = slices.Concat(app.Layers, files)
 	out, err := s.assemble(ctx, in, app, below)
+	s.mu.Lock()
+	s.below = below
+	s.mu.Unlock()
 	return out, written + more, err
 }

@@ -56,14 +56,15 @@ type Out struct {
 	GroupID    string            `json:"groupId"`
 	ArtifactID string            `json:"artifactId"`
 	Version    string            `json:"version"`
-	Packaging  string            `json:"packaging"`  // jar or war
-	JavaHome   string            `json:"javaHome"`   // the JDK that Maven ran on
-	JavaMajor  int               `json:"javaMajor"`  // its feature release: 8, 17, 25
-	Release    int               `json:"release"`    // what the project asks for; 0 when it does not say
-	Maven      string            `json:"maven"`      // Maven's version
-	Tests      runner.Tests      `json:"tests"`      // surefire and failsafe together, also after a failure
-	Libraries  []Library         `json:"libraries"`  // the runtime class path, where Maven resolved one
-	ReactorIDs []string          `json:"reactorIds"` // group:artifact of this build's own modules
+	Packaging  string            `json:"packaging"`            // jar or war
+	JavaHome   string            `json:"javaHome"`             // the JDK that Maven ran on
+	JavaMajor  int               `json:"javaMajor"`            // its feature release: 8, 17, 25
+	Release    int               `json:"release"`              // what the project asks for; 0 when it does not say
+	Maven      string            `json:"maven"`                // Maven's version
+	Tests      runner.Tests      `json:"tests"`                // surefire and failsafe together, also after a failure
+	Libraries  []Library         `json:"libraries"`            // the runtime class path, where Maven resolved one
+	Repository string            `json:"repository,omitempty"` // the local repository that the job used, absolute
+	ReactorIDs []string          `json:"reactorIds"`           // group:artifact of this build's own modules
 }
 
 // Library is one resolved dependency of the application.

@@ -14,7 +14,7 @@ import (
 
 // out is what is known of the job without its artifact.
 func (a *attempt) out(j *job) Out {
-	o := Out{Maven: a.report.Maven, JavaHome: j.choice.JDK.Home, JavaMajor: j.choice.JDK.Major, Release: last(j.want.Releases)}
+	o := Out{Maven: a.report.Maven, JavaHome: j.choice.JDK.Home, Repository: j.repo.Path, JavaMajor: j.choice.JDK.Major, Release: last(j.want.Releases)}
 	if a.report.JavaHome != "" {
 		// A JDK 8 names its own JRE.
 		o.JavaHome, o.JavaMajor = strings.TrimSuffix(a.report.JavaHome, "/jre"), a.report.JavaMajor

@@ -89,7 +89,7 @@ func (s *Step) store(ctx context.Context, j *job, a *attempt, out Out) (madeJob,
 		return made, nil, err
 	}
 	rel, err := filepath.Rel(j.dir, out.Jar.Name)
-	made.Out.Jar.Name, made.Out.JavaHome = filepath.ToSlash(rel), ""
+	made.Out.Jar.Name, made.Out.JavaHome, made.Out.Repository = filepath.ToSlash(rel), "", ""
 	return made, blobs, err
 }
 

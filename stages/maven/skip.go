@@ -40,7 +40,7 @@ type resolvedJar struct {
 
 // madeJob is the second level: what the job made.
 type madeJob struct {
-	Out   Out        `json:"out"` // Jar.Name is relative to the project, JavaHome empty
+	Out   Out        `json:"out"` // Jar.Name is relative to the project, JavaHome and Repository empty
 	Files []keptFile `json:"files"`
 }
 
@@ -81,7 +81,7 @@ func (s *Step) find(ctx context.Context, j *job, id identity, in In) (made madeJ
 	}
 	made, blobs, ok = cache.Lookup[madeJob](ctx, s.deps.Cache, need.second(id, j, in))
 	made.Out.Jar.Name = filepath.Join(j.dir, made.Out.Jar.Name)
-	made.Out.JavaHome = j.choice.JDK.Home
+	made.Out.JavaHome, made.Out.Repository = j.choice.JDK.Home, j.repo.Path
 	return made, blobs, "", ok
 }
 

@@ -26,7 +26,7 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
 	job := mavenStep(opt, memory)
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
-	img := runner.Add(b, imageStep(opt, &memory.Cache, job), runner.Join(b, src, mvn, imageIn))
+	img := runner.Add(b, imageStep(opt, &memory.Cache, job), runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
 	pushed := runner.Join(b, src, img, pushIn)
 	switch {
 	case opt.Sandbox:
@@ -98,13 +98,18 @@ func mavenIn(s source.Out) maven.In {
 	return in
 }
 
-func imageIn(s source.Out, m maven.Out) image.In {
+func imageIn(opt Options, s source.Out, m maven.Out) image.In {
 	in := image.In{
 		Jar: m.Jar, Name: m.ArtifactID, Version: m.Version,
 		JavaHome: m.JavaHome, JavaMajor: m.JavaMajor,
+		Group: m.GroupID, Build: imageBuild(opt, m), Dirty: s.Dirty,
 		Revision: s.Commit, Source: publicURL(s.Remote), Created: s.Time,
 	}
+	if m.Repository != "" {
+		in.Repositories = []string{m.Repository}
+	}
 	for _, l := range m.Libraries {
+		in.Libraries = append(in.Libraries, image.Library(l))
 		if strings.HasSuffix(l.Version, "-SNAPSHOT") {
 			in.Snapshots = append(in.Snapshots, l.File)
 		}
@@ -115,6 +120,12 @@ func imageIn(s source.Out, m maven.Out) image.In {
 		}
 	}
 	return in
+}
+
+// imageBuild is what the provenance tells of the build.
+func imageBuild(opt Options, m maven.Out) image.Build {
+	c := opt.Spec.Maven
+	return image.Build{Maven: m.Maven, Goals: c.Goals, Profiles: c.Profiles, Module: c.Module, Host: opt.CI.Provider, Run: publicURL(opt.CI.URL)}
 }
 
 func pushIn(s source.Out, i image.Out) push.In {

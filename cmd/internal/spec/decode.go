@@ -230,6 +230,14 @@ func (d *decoder) value(n ast.Node, into reflect.Value, path string) error {
 	if err != nil || isNull(node) {
 		return err
 	}
+	if into.Kind() == reflect.Pointer {
+		target := reflect.New(into.Type().Elem())
+		if err := d.value(n, target.Elem(), path); err != nil {
+			return err
+		}
+		into.Set(target)
+		return nil
+	}
 	switch into.Kind() {
 	case reflect.Slice:
 		return d.list(n, node, into, path)

@@ -31,7 +31,11 @@ func fieldsOf(t reflect.Type, path string) []field {
 			if path != "" {
 				full = path + "." + name
 			}
-			fields = append(fields, field{name, full, []int{i}, f.Type})
+			typ := f.Type
+			if typ.Kind() == reflect.Pointer { // nil for a key that is left out
+				typ = typ.Elem()
+			}
+			fields = append(fields, field{name, full, []int{i}, typ})
 		}
 	}
 	return fields

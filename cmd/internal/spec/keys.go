@@ -70,6 +70,8 @@ var keys = []key{
 	{path: "image.files.dirMode", doc: "The folders' mode, octal.", initial: "0755", check: fromStage(extra.CheckMode), plain: true, example: "0750"},
 	{path: "image.files.owner", doc: "UID:GID, or a UID that is the group's number too.", initial: "0:0", check: fromStage(extra.CheckOwner), plain: true, example: "1000:1000"},
 	{path: "image.files.time", doc: "The files' time: 2026-01-31T12:00:00Z, or a date.", initial: "1970-01-01T00:00:01Z", check: fromStage(extra.CheckTime), example: "2026-01-31"},
+	{path: "image.sbom", doc: "Write a bill of materials (CycloneDX) and attach it to the pushed image.", initial: "true", example: "false"},
+	{path: "image.provenance", doc: "Write where the image comes from (SLSA) and attach it to the pushed image.", initial: "true", example: "false"},
 	{path: "image.repository", doc: "Where the image is pushed: host/name, without a tag. Without it nothing is pushed.", check: repository, example: "example.com/acme/orders"},
 	{path: "image.tags", doc: "Tags to give the image.", initial: "the commit's first 12 digits; the image's own on a dirty tree or outside git", check: tag},
 	{path: "image.insecure", doc: "Allow plain http to a registry that is not on this machine.", initial: "false", example: "true"},

@@ -21,7 +21,7 @@ const (
 	propertyPath   = "fastship:path"
 	propertyBy     = "fastship:identified-by"
 
-	hashesNote = "of the jars as the build had them; in the image their entries may lie uncompressed, which changes the jar's bytes and no entry's"
+	hashesNote = "of the jars as the build had them, before their entries were stored uncompressed in the image; of modules of the same build: as they are in the image"
 )
 
 // writer gathers the document.
@@ -31,20 +31,21 @@ type writer struct {
 	poms       poms
 	components []cdx.Component
 	edges      []cdx.Dependency
-	refs       map[string]int // how often a bom-ref is used
-	byKey      map[string][]string
+	refs       map[string]int      // how often a bom-ref is used
+	byKey      map[string][]string // bom-refs by group:artifact
+	runs       map[string][]string // what a runtime needs, by bom-ref
 }
 
 // Write gives the document as JSON. The same Document gives the same bytes.
 func (d Document) Write() ([]byte, error) {
-	w := &writer{doc: d, spdx: newSPDX(), poms: poms{dirs: d.Repositories, known: map[string]*Pom{}}, refs: map[string]int{}, byKey: map[string][]string{}}
+	w := &writer{doc: d, spdx: newSPDX(), poms: poms{dirs: d.Repositories, known: map[string]*Pom{}}, refs: map[string]int{}, byKey: map[string][]string{}, runs: map[string][]string{}}
 	root, rootChain := w.application()
 	chains := make([][]Pom, len(d.Libraries))
 	refs := make([]string, len(d.Libraries))
 	for i, l := range d.Libraries {
 		refs[i], chains[i] = w.library(l)
 	}
-	below := w.surroundings()
+	below := w.grounds()
 	w.depend(root.BOMRef, rootChain, below)
 	for i := range d.Libraries {
 		w.depend(refs[i], chains[i], nil)
@@ -153,7 +154,7 @@ func (w *writer) contained(c *cdx.Component, inside []Coordinates) {
 }
 
 func component(kind cdx.ComponentType, c Coordinates) cdx.Component {
-	return cdx.Component{Type: kind, Group: c.Group, Name: orElse(c.Name, "application"), Version: c.Version, PackageURL: c.purl()}
+	return cdx.Component{Type: kind, Group: c.Group, Name: orElse(c.Name, "application"), Version: c.Version, PackageURL: c.URL()}
 }
 
 func orElse(s, otherwise string) string {
@@ -218,51 +219,70 @@ func (w *writer) depend(ref string, chain []Pom, more []string) {
 	w.edges = append(w.edges, cdx.Dependency{Ref: ref, Dependencies: &on})
 }
 
-// surroundings adds what the application runs on and returns what it depends
-// on of that.
-func (w *writer) surroundings() []string {
-	var below, packages []string
-	if s := w.doc.System; s.ID != "" {
-		w.components = append(w.components, cdx.Component{
-			BOMRef: w.ref("os:" + s.ID), Type: cdx.ComponentTypeOS, Name: s.ID, Version: s.Version, Description: s.Name,
-		})
-	}
-	for _, p := range w.doc.Packages {
-		url := p.purl(w.doc.System)
-		c := cdx.Component{
-			BOMRef: w.ref(url), Type: cdx.ComponentTypeLibrary, Name: p.Name, Version: p.Version, Description: p.Description, PackageURL: url,
-		}
-		if p.Maintainer != "" {
-			c.Supplier = &cdx.OrganizationalEntity{Name: p.Maintainer}
-		}
+// add keeps a component of the ground, which several platforms may share.
+func (w *writer) add(ref string, c cdx.Component) string {
+	if w.refs[ref] == 0 {
+		c.BOMRef = w.ref(ref)
 		w.components = append(w.components, c)
-		packages = append(packages, c.BOMRef)
 	}
-	if r := w.doc.Runtime; r != nil {
-		c := cdx.Component{
-			// Scanners look at applications and libraries alone; a JVM is what
-			// CycloneDX would call a platform.
-			Type: cdx.ComponentTypeApplication, Name: "openjdk", Version: r.Version,
-			PackageURL: "pkg:generic/openjdk@" + escape(r.Version), CPE: "cpe:2.3:a:oracle:openjdk:" + cpe(r.Version) + ":*:*:*:*:*:*:*",
+	return ref
+}
+
+// grounds adds what the application runs on and returns what it depends on of
+// that.
+func (w *writer) grounds() []string {
+	var below []string
+	for _, g := range w.doc.Grounds {
+		if s := g.System; s.ID != "" {
+			w.add("os:"+s.ID+"-"+s.Version, cdx.Component{Type: cdx.ComponentTypeOS, Name: s.ID, Version: s.Version, Description: s.Name})
 		}
-		c.BOMRef = w.ref(c.PackageURL)
-		if r.Vendor != "" {
-			c.Supplier = &cdx.OrganizationalEntity{Name: r.Vendor}
+		var packages []string
+		for _, p := range g.Packages {
+			packages = append(packages, w.distributed(p, g.System))
 		}
-		w.components = append(w.components, c)
-		below = append(below, c.BOMRef)
-		w.depend(c.BOMRef, nil, packages)
+		if g.Runtime != nil {
+			ref := w.runtime(*g.Runtime)
+			below = append(below, ref)
+			w.runs[ref] = append(w.runs[ref], packages...)
+		}
+		if g.Base != nil {
+			below = append(below, w.base(*g.Base))
+		}
 	}
-	if b := w.doc.Base; b != nil {
-		c := cdx.Component{Type: cdx.ComponentTypeContainer, Name: b.Reference, Version: b.Digest, PackageURL: b.purl()}
-		c.BOMRef = w.ref(orElse(c.PackageURL, b.Digest))
-		if hex, ok := strings.CutPrefix(b.Digest, "sha256:"); ok {
-			c.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex}}
-		}
-		w.components = append(w.components, c)
-		below = append(below, c.BOMRef)
+	for ref, packages := range w.runs {
+		w.depend(ref, nil, packages)
 	}
 	return below
+}
+
+func (w *writer) distributed(p Package, s System) string {
+	url := p.purl(s)
+	c := cdx.Component{Type: cdx.ComponentTypeLibrary, Name: p.Name, Version: p.Version, Description: p.Description, PackageURL: url}
+	if p.Maintainer != "" {
+		c.Supplier = &cdx.OrganizationalEntity{Name: p.Maintainer}
+	}
+	return w.add(url, c)
+}
+
+func (w *writer) runtime(r Runtime) string {
+	c := cdx.Component{
+		// Scanners look at applications and libraries alone; a JVM is what
+		// CycloneDX would call a platform.
+		Type: cdx.ComponentTypeApplication, Name: "openjdk", Version: r.Version,
+		PackageURL: "pkg:generic/openjdk@" + escape(r.Version), CPE: "cpe:2.3:a:oracle:openjdk:" + cpe(r.Version) + ":*:*:*:*:*:*:*",
+	}
+	if r.Vendor != "" {
+		c.Supplier = &cdx.OrganizationalEntity{Name: r.Vendor}
+	}
+	return w.add(c.PackageURL, c)
+}
+
+func (w *writer) base(b Image) string {
+	c := cdx.Component{Type: cdx.ComponentTypeContainer, Name: b.Reference, Version: b.Digest, PackageURL: b.purl()}
+	if hex, ok := strings.CutPrefix(b.Digest, "sha256:"); ok {
+		c.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex}}
+	}
+	return w.add(orElse(c.PackageURL, b.Digest), c)
 }
 
 // cpe quotes a version for a CPE 2.3 name (NISTIR 7695, 6.2).

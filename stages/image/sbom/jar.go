@@ -171,7 +171,7 @@ func (d descriptors) own(file string, maven Coordinates) int {
 			}
 			continue
 		}
-		fits := p.Version != "" && stem == p.Name || p.Version != "" && strings.HasPrefix(stem, p.Name+"-")
+		fits := p.Version != "" && (stem == p.Name || strings.HasPrefix(stem, p.Name+"-") || strings.HasPrefix(stem, p.Group+"."+p.Name+"-")) // Quarkus puts the group in front
 		if fits && (best < 0 || len(p.Name) > len(d.poms[best].Name)) {
 			best = i
 		}

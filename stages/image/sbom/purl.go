@@ -19,9 +19,9 @@ func escape(s string) string {
 	return b.String()
 }
 
-// purl is the artifact's package URL; empty without a group, which Maven's
+// URL is the artifact's package URL (package-url/purl-spec); empty without a group, which Maven's
 // have to have.
-func (c Coordinates) purl() string {
+func (c Coordinates) URL() string {
 	if c.Group == "" || c.Name == "" || c.Version == "" {
 		return ""
 	}

@@ -22,10 +22,7 @@ type Document struct {
 	Created     time.Time // the document's time: the commit's, so that the same input gives the same bytes
 	Application Application
 	Libraries   []Library // in the order of the class path
-	Runtime     *Runtime  // the linked Java runtime; nil on a base image
-	System      System
-	Packages    []Package // of System, that the image has files of
-	Base        *Image    // the base image; nil with a linked runtime
+	Grounds     []Ground  // what the image of each platform stands on
 	// Repositories are Maven repositories on disk, where poms are looked up
 	// for licences and dependencies that jars do not tell of.
 	Repositories []string
@@ -45,6 +42,15 @@ type Library struct {
 	Path   string // in the image, without the leading slash
 	SHA256 string // 64 hexadecimal digits, of the jar as the build had it
 	Jar    Jar
+}
+
+// Ground is what an image stands on: a linked Java runtime with parts of a
+// distribution, or somebody else's image.
+type Ground struct {
+	Runtime  *Runtime
+	System   System
+	Packages []Package // of System, that the image has files of
+	Base     *Image
 }
 
 // Runtime is a Java runtime.

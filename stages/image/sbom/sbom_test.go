@@ -126,12 +126,18 @@ func sample(t testing.TB) Document {
 			lib("unknown.jar", Coordinates{}),
 			lib("unknown.jar", Coordinates{}), // the same file in two folders
 		},
-		Runtime: &Runtime{Version: "17.0.15", Vendor: "Debian"},
-		System:  System{"debian", "12", "Debian GNU/Linux 12 (bookworm)"},
-		Packages: []Package{
-			{Name: "libc6", Version: "2.36-9+deb12u10", Architecture: "amd64", Source: "glibc", SourceVersion: "2.36-9+deb12u10", Maintainer: "GNU Libc Maintainers <x@example.com>"},
-			{Name: "libgcc-s1", Version: "12.2.0-14", Architecture: "amd64", Source: "gcc-12", SourceVersion: "12.2.0-13"},
-		},
+		Grounds: []Ground{{
+			Runtime: &Runtime{Version: "17.0.15", Vendor: "Debian"},
+			System:  System{"debian", "12", "Debian GNU/Linux 12 (bookworm)"},
+			Packages: []Package{
+				{Name: "libc6", Version: "2.36-9+deb12u10", Architecture: "amd64", Source: "glibc", SourceVersion: "2.36-9+deb12u10", Maintainer: "GNU Libc Maintainers <x@example.com>"},
+				{Name: "libgcc-s1", Version: "12.2.0-14", Architecture: "amd64", Source: "gcc-12", SourceVersion: "12.2.0-13"},
+			},
+		}, { // another platform with the same JDK
+			Runtime:  &Runtime{Version: "17.0.15", Vendor: "Debian"},
+			System:   System{"debian", "12", "Debian GNU/Linux 12 (bookworm)"},
+			Packages: []Package{{Name: "libc6", Version: "2.36-9+deb12u10", Architecture: "arm64", Source: "glibc", SourceVersion: "2.36-9+deb12u10"}},
+		}},
 		Repositories: []string{filepath.Join(repository, "absent"), repository},
 	}
 }
@@ -172,7 +178,7 @@ func TestWrite(t *testing.T) {
 		}
 		by[c.BOMRef] = c
 	}
-	if len(by) != 6+1+2+1 {
+	if len(by) != 6+1+3+1 {
 		t.Errorf("%d components", len(by))
 	}
 	core := by["pkg:maven/org.x/core@6.2.1"]
@@ -202,6 +208,9 @@ func TestWrite(t *testing.T) {
 	if got := needs[bom.Metadata.Component.BOMRef]; !slices.Equal(got, []string{"pkg:generic/openjdk@17.0.15", "pkg:maven/org.x/core@6.2.1"}) {
 		t.Errorf("the application needs %v", got)
 	}
+	if got := needs["pkg:generic/openjdk@17.0.15"]; len(got) != 3 {
+		t.Errorf("the JVM needs %v", got)
+	}
 	if got, said := needs["pkg:maven/org.y/other@1"]; said {
 		t.Errorf("nobody knows what other needs, and it says %v", got)
 	}
@@ -215,12 +224,11 @@ func TestWrite(t *testing.T) {
 
 func TestWriteOnABaseImage(t *testing.T) {
 	d := sample(t)
-	d.Runtime, d.Packages, d.System = nil, nil, System{}
 	for reference, want := range map[string]string{
 		"registry.example:5000/base/java:21@sha256:" + strings.Repeat("e", 64): "pkg:oci/java@sha256:" + strings.Repeat("e", 64) + "?repository_url=registry.example:5000%2Fbase%2Fjava",
 		"oci:base": "",
 	} {
-		d.Base = &Image{Reference: reference, Digest: "sha256:" + strings.Repeat("e", 64)}
+		d.Grounds = []Ground{{Base: &Image{Reference: reference, Digest: "sha256:" + strings.Repeat("e", 64)}}}
 		raw, err := d.Write()
 		if err != nil {
 			t.Fatal(err)
