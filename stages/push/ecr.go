@@ -2,18 +2,21 @@ package push
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/smithy-go"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/awsconf"
+	"github.com/fastship/fastship/internal/fault"
 )
 
 // ecrHost matches the host names of private ECR registries, in all
@@ -30,68 +33,6 @@ func parseECR(host string) (region string, ok bool) {
 	return m[1], true
 }
 
-// Keychain finds credentials as the push does: for ECR by the AWS SDK, for
-// every other registry in the Docker configuration. Other stages that read
-// from registries may be lent it.
-func Keychain(d Deps) authn.Keychain { return &keychain{deps: d, next: d.Keychain} }
-
-// keychain asks ECR for its token with the AWS credentials at hand; where
-// there are none, a login in the Docker configuration will do. ECR comes
-// first, because its logins there are stale after 12 hours.
-type keychain struct {
-	deps Deps
-	next authn.Keychain
-
-	mu     sync.Mutex
-	tokens map[string]authn.Authenticator // by host
-}
-
-// Resolve implements authn.Keychain.
-func (k *keychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	return k.ResolveContext(context.Background(), r)
-}
-
-// ResolveContext implements authn.ContextKeychain.
-func (k *keychain) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
-	auth, err := k.find(ctx, r)
-	if err != nil || k.deps.Secret == nil {
-		return auth, err
-	}
-	if login, err := authn.Authorization(ctx, auth); err == nil { // else its use says what is wrong with it
-		k.deps.Secret(login.Password, login.Auth, login.IdentityToken, login.RegistryToken)
-	}
-	return auth, nil
-}
-
-func (k *keychain) find(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
-	next := k.next
-	if next == nil {
-		next = authn.DefaultKeychain
-	}
-	host := r.RegistryStr()
-	region, ok := parseECR(host)
-	if !ok {
-		return authn.Resolve(ctx, next, r)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if auth, ok := k.tokens[host]; ok {
-		return auth, nil
-	}
-	auth, err := k.token(ctx, host, region)
-	if err != nil {
-		if docker, dockerErr := authn.Resolve(ctx, next, r); dockerErr == nil && docker != authn.Anonymous {
-			return docker, nil
-		}
-		return nil, err
-	}
-	if k.tokens == nil {
-		k.tokens = map[string]authn.Authenticator{}
-	}
-	k.tokens[host] = auth
-	return auth, nil
-}
-
 // options are those for the registry at an ECR host, whose first 12 digits are
 // its account.
 func (d Deps) options(host, region string) awsconf.Options {
@@ -102,31 +43,109 @@ func (d Deps) options(host, region string) awsconf.Options {
 	return opt
 }
 
-func (k *keychain) token(ctx context.Context, host, region string) (authn.Authenticator, error) {
-	load := k.deps.AWS
-	if load == nil {
-		load = func(ctx context.Context, region string) (aws.Config, error) {
-			return awsconf.Load(ctx, k.deps.options(host, region))
+// load gives the AWS configuration for an ECR host, its credentials known to
+// be usable.
+func (d Deps) load(ctx context.Context, host, region string) (aws.Config, error) {
+	if d.AWS != nil {
+		return d.AWS(ctx, region)
+	}
+	return awsconf.Load(ctx, d.options(host, region))
+}
+
+// ecrAPI is what the push asks of ECR beside the registry protocol.
+type ecrAPI struct {
+	load func(context.Context) (aws.Config, error)
+
+	mu   sync.Mutex
+	made *ecr.Client
+	cfg  aws.Config
+	err  error // why there are no credentials
+}
+
+func newECR(d Deps, host, region string) *ecrAPI {
+	return &ecrAPI{load: func(ctx context.Context) (aws.Config, error) { return d.load(ctx, host, region) }}
+}
+
+// client is made with the first call that needs one: most pushes do not.
+func (e *ecrAPI) client(ctx context.Context) (*ecr.Client, aws.Config, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.made == nil && e.err == nil {
+		if e.cfg, e.err = e.load(ctx); e.err == nil {
+			e.made = ecr.NewFromConfig(e.cfg)
 		}
 	}
-	cfg, err := load(ctx, region)
+	return e.made, e.cfg, e.err
+}
+
+// maxDigests is what BatchCheckLayerAvailability takes at once.
+const maxDigests = 100
+
+// available tells which blobs a repository has.
+func (e *ecrAPI) available(ctx context.Context, repo string, blobs []cache.Descriptor) ([]bool, error) {
+	client, _, err := e.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out, err := ecr.NewFromConfig(cfg).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	there := map[string]bool{}
+	for some := range slices.Chunk(blobs, maxDigests) {
+		in := &ecr.BatchCheckLayerAvailabilityInput{RepositoryName: &repo}
+		for _, b := range some {
+			in.LayerDigests = append(in.LayerDigests, string(b.Digest))
+		}
+		out, err := client.BatchCheckLayerAvailability(ctx, in)
+		if absent(err) {
+			return make([]bool, len(blobs)), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range out.Layers {
+			there[aws.ToString(l.LayerDigest)] = l.LayerAvailability == types.LayerAvailabilityAvailable
+		}
+	}
+	has := make([]bool, len(blobs))
+	for i, b := range blobs {
+		has[i] = there[string(b.Digest)]
+	}
+	return has, nil
+}
+
+func absent(err error) bool {
+	_, ok := errors.AsType[*types.RepositoryNotFoundException](err)
+	return ok
+}
+
+// isAbsent asks for a layer that every repository lacks or has: only the
+// answer about the repository is of interest.
+func (e *ecrAPI) isAbsent(ctx context.Context, repo string) bool {
+	client, _, err := e.client(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask ECR for a token: %w", awsconf.Explain(cfg, err))
+		return false
 	}
-	if len(out.AuthorizationData) == 0 {
-		return nil, errors.New("ask ECR for a token: an empty answer")
-	}
-	raw, err := base64.StdEncoding.DecodeString(aws.ToString(out.AuthorizationData[0].AuthorizationToken))
+	_, err = client.BatchCheckLayerAvailability(ctx, &ecr.BatchCheckLayerAvailabilityInput{RepositoryName: &repo, LayerDigests: []string{string(cache.Sum(nil))}})
+	return absent(err)
+}
+
+// create makes the repository. Immutability, scanning, encryption and
+// lifecycle are what the account's repository creation templates and settings
+// say.
+func (e *ecrAPI) create(ctx context.Context, repo string) error {
+	client, cfg, err := e.client(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask ECR for a token: %w", err)
+		return err
 	}
-	user, password, ok := strings.Cut(string(raw), ":")
-	if !ok {
-		return nil, errors.New("ask ECR for a token: an answer of another form than user:password")
+	_, err = client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &repo})
+	if _, ok := errors.AsType[*types.RepositoryAlreadyExistsException](err); ok || err == nil {
+		return nil // another run was faster
 	}
-	return &authn.Basic{Username: user, Password: password}, nil
+	if isDenied(err) {
+		return fault.New(fault.ImageFailed, "allow ecr:CreateRepository, or create it: aws ecr create-repository --repository-name "+repo, "create the repository %s: %w", repo, err)
+	}
+	return fmt.Errorf("create the repository %s: %w", repo, awsconf.Explain(cfg, err))
+}
+
+func isDenied(err error) bool {
+	e, ok := errors.AsType[smithy.APIError](err)
+	return ok && strings.HasPrefix(e.ErrorCode(), "AccessDenied")
 }

@@ -78,7 +78,7 @@ func TestPushIndex(t *testing.T) {
 	for _, q := range s.take() {
 		puts[q]++
 	}
-	if puts["PUT manifests"] != 3 || puts["PUT blobs/uploads"] != 6 {
+	if puts["PUT manifests"] != 3 || puts["POST blobs/uploads"] != 6 {
 		t.Errorf("asked %v", puts)
 	}
 	ref, err := name.ParseReference(r.Out.Reference)

@@ -32,7 +32,8 @@ func (p *progress) add(n int64) {
 	p.emit(runner.Progress{What: "push", Unit: "bytes", Done: p.done, Total: p.total})
 }
 
-// counted is what one try sends; undo takes it back when the try fails.
+// counted is what there is of one blob. Each request begins where its bytes
+// do: what a failed one sent counts no more.
 type counted struct {
 	p    *progress
 	mu   sync.Mutex
@@ -40,21 +41,23 @@ type counted struct {
 	n    int64
 }
 
-// reader counts from the beginning. An earlier reader of the same try counts
-// no more: the transport may go on with it for a while after its answer came.
-func (c *counted) reader(r io.ReadCloser) io.ReadCloser {
-	c.undo()
+// reader counts what is read from a byte of the blob on. An earlier reader
+// counts no more: the transport may go on with it for a while after its answer
+// came.
+func (c *counted) reader(from int64, r io.ReadCloser) io.ReadCloser {
+	c.set(from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.body = &countedReader{r, c}
 	return c.body
 }
 
-func (c *counted) undo() {
+// set says how much of the blob is there.
+func (c *counted) set(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.p.add(-c.n)
-	c.n, c.body = 0, nil
+	c.p.add(n - c.n)
+	c.n, c.body = n, nil
 }
 
 type countedReader struct {

@@ -5,6 +5,7 @@ package push
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -17,6 +18,18 @@ type Config struct {
 	Repository string   `yaml:"repository"` // host/name, without a tag
 	Tags       []string `yaml:"tags"`       // default: the commit's first 12 digits, or the image digest's outside git
 	Insecure   bool     `yaml:"insecure"`   // allow plain http to a host that is not loopback
+	Create     bool     `yaml:"create"`     // make the repository in ECR when it does not exist
+	// Login is kept (the default), an ECR token used for as long as it lives,
+	// or fresh, another one in each run.
+	Login string `yaml:"login"`
+	Scan  Scan   `yaml:"scan"` // what ECR's scan must not have found
+}
+
+// Scan is a gate between the push and the tags.
+type Scan struct {
+	Fail        string        `yaml:"fail"`        // the least severity that stops the run; empty: there is no gate
+	Wait        time.Duration `yaml:"wait"`        // how long the scan may take; default 5m
+	Unsupported string        `yaml:"unsupported"` // fail (the default) or pass: an image that ECR cannot scan
 }
 
 // Deps is what the stage is lent. The zero value talks to the real world.
@@ -33,9 +46,17 @@ type Deps struct {
 	// Transport is the network; nil means HTTP with the proxies of the
 	// environment.
 	Transport http.RoundTripper
+	// State is this machine's folder for what is learnt of registries; empty
+	// remembers nothing. It is read by Check and Plan, and written by Run.
+	State string
+	// Logins is the user's folder for ECR tokens that still live; empty keeps
+	// none.
+	Logins string
 	// Secret is told every password and token that is found, so that it can
 	// be masked; nil tells nobody.
 	Secret func(values ...string)
+
+	scanPoll time.Duration // between two looks at a scan; 0 for the default
 }
 
 // In is the image to push.

@@ -13,11 +13,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
@@ -28,10 +26,15 @@ import (
 // blob on its own and sends it in two requests, retries with a sleep that no
 // context ends, and does not tell what it sent.
 type repository struct {
-	repo name.Repository
-	http http.Client
-	// there is what the tags named before, by tag; for messages.
-	there map[string]string
+	repo   name.Repository
+	http   http.Client
+	memory *memory
+	api    *ecrAPI // nil for other registries than ECR, and without AWS credentials
+	chunk  int64   // bytes of a large blob that go in one request; 0 for all of them
+
+	base  string            // the base's repository in this registry; empty when it is in another
+	seen  view              // what was found there last
+	there map[string]string // what the tags named before, by tag; for messages
 }
 
 // parallel is how many blobs are asked for or sent at once.
@@ -64,76 +67,6 @@ func acceptManifests(req *http.Request) {
 	}, ", "))
 }
 
-// probe reads a tag, whether it is there or not, to see that the registry
-// lets us in. A repository that does not exist is made by the first push,
-// except on ECR.
-func (r *repository) probe(ctx context.Context, tag string) error {
-	err := registry.Retry(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("manifests/%s", tag), nil)
-		if err != nil {
-			return err
-		}
-		acceptManifests(req)
-		_, err = r.do(req, http.StatusOK)
-		return err
-	})
-	if registry.StatusOf(err) != http.StatusNotFound {
-		return err
-	}
-	if _, ok := parseECR(r.repo.RegistryStr()); ok && registry.HasCode(err, transport.NameUnknownErrorCode) {
-		return fault.New(fault.Missing, "create it: aws ecr create-repository --repository-name "+r.repo.RepositoryStr(), "push to %s: the repository does not exist", r.repo)
-	}
-	return nil
-}
-
-// unlike returns the tags that do not name digest.
-func (r *repository) unlike(ctx context.Context, tags []string, digest string) ([]string, error) {
-	r.there = map[string]string{}
-	var left []string
-	for _, t := range tags {
-		d, err := r.digestOf(ctx, t)
-		if err != nil {
-			return nil, err
-		}
-		if r.there[t] = d; d != digest {
-			left = append(left, t)
-		}
-	}
-	return left, nil
-}
-
-// digestOf returns what a tag names, or nothing.
-func (r *repository) digestOf(ctx context.Context, tag string) (digest string, err error) {
-	err = registry.Retry(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("manifests/%s", tag), nil)
-		if err != nil {
-			return err
-		}
-		acceptManifests(req)
-		resp, err := r.do(req, http.StatusOK, http.StatusNotFound)
-		if err == nil && resp.StatusCode == http.StatusOK {
-			digest = resp.Header.Get("Docker-Content-Digest")
-		}
-		return err
-	})
-	return digest, err
-}
-
-// send uploads the image's blobs that the registry does not have, and counts.
-func (r *repository) send(ctx context.Context, env runner.Env, image image, out *Out) error {
-	missing, err := r.missing(ctx, image.blobs)
-	if err != nil {
-		return err
-	}
-	out.Reused = len(image.blobs) - len(missing)
-	sent, err := r.upload(ctx, image, missing, env.Emit)
-	for _, b := range sent {
-		out.Blobs++
-		out.Bytes += b.Size
-	}
-	return err
-}
-
 // content is where blobs are read: an image in a layout, or something in
 // memory. verify tells whether a blob that the registry refused is damaged.
 type content interface {
@@ -141,8 +74,9 @@ type content interface {
 	verify(ctx context.Context, b cache.Descriptor) error
 }
 
-// upload sends blobs side by side and returns those that were sent, also when
-// an error comes with them. emit hears of the bytes.
+// upload sends blobs side by side and returns those whose bytes were sent, not
+// those that were mounted, also when an error comes with them. emit hears of
+// the bytes.
 func (r *repository) upload(ctx context.Context, from content, blobs []cache.Descriptor, emit func(runner.Body)) ([]cache.Descriptor, error) {
 	p := &progress{emit: emit}
 	for _, b := range blobs {
@@ -153,8 +87,8 @@ func (r *repository) upload(ctx context.Context, from content, blobs []cache.Des
 	group.SetLimit(parallel)
 	for i, b := range blobs {
 		group.Go(func() error {
-			err := r.uploadBlob(groupCtx, from, b, p)
-			done[i] = err == nil
+			var err error
+			done[i], err = r.uploadBlob(groupCtx, from, b, p)
 			return err
 		})
 	}
@@ -168,135 +102,10 @@ func (r *repository) upload(ctx context.Context, from content, blobs []cache.Des
 	return sent, err
 }
 
-// missing returns the blobs that the registry does not have.
-func (r *repository) missing(ctx context.Context, blobs []cache.Descriptor) ([]cache.Descriptor, error) {
-	has := make([]bool, len(blobs))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i, b := range blobs {
-		group.Go(func() (err error) {
-			return registry.Retry(ctx, func() (err error) {
-				has[i], err = r.has(ctx, b.Digest)
-				return err
-			})
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []cache.Descriptor
-	for i, b := range blobs {
-		if !has[i] {
-			missing = append(missing, b)
-		}
-	}
-	return missing, nil
-}
-
-func (r *repository) has(ctx context.Context, d cache.Digest) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/%s", d), nil)
-	if err != nil {
-		return false, err
-	}
-	resp, err := r.do(req, http.StatusOK, http.StatusNotFound)
-	return err == nil && resp.StatusCode == http.StatusOK, err
-}
-
-// uploadBlob sends one blob: POST for a place, PUT with the body, as
-// containerd does. A try that failed may have got through all the same, so the
-// next one asks first.
-func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descriptor, p *progress) error {
-	again := false
-	err := registry.Retry(ctx, func() error {
-		if again {
-			if there, err := r.has(ctx, b.Digest); err == nil && there {
-				p.add(b.Size)
-				return nil
-			}
-		}
-		again = true
-		count := &counted{p: p}
-		err := r.put(ctx, from, b, count)
-		if err != nil {
-			count.undo()
-		}
-		return err
-	})
-	if registry.HasCode(err, transport.DigestInvalidErrorCode) {
-		if damage := from.verify(ctx, b); damage != nil {
-			return fmt.Errorf("send %s: %w", b.Digest, damage)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("send %s: %w", b.Digest, err)
-	}
-	return nil
-}
-
-func (r *repository) put(ctx context.Context, from content, b cache.Descriptor, count *counted) error {
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("blobs/uploads/"), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := r.do(post, http.StatusAccepted, http.StatusCreated)
-	if err != nil {
-		return err
-	}
-	place, err := resp.Location()
-	if err != nil {
-		return fmt.Errorf("the registry gave no place to upload to: %w", err)
-	}
-	query := place.Query()
-	query.Set("digest", string(b.Digest))
-	place.RawQuery = query.Encode()
-
-	put, err := http.NewRequestWithContext(ctx, http.MethodPut, place.String(), nil)
-	if err != nil {
-		return err
-	}
-	put.ContentLength = b.Size
-	put.GetBody = func() (io.ReadCloser, error) { // for a redirect or a stale connection
-		return count.reader(&lateReader{open: func() (io.ReadCloser, error) { return from.open(ctx, b, 0) }}), nil
-	}
-	if put.Body, err = put.GetBody(); err != nil {
-		return err
-	}
-	if b.Size == 0 {
-		put.Body = http.NoBody
-	}
-	put.Header.Set("Content-Type", "application/octet-stream")
-	_, err = r.do(put, http.StatusCreated)
-	return err
-}
-
-// lateReader opens what it reads when it is read: a request's body may be
-// asked for several times, and each costs a request to the base's registry.
-type lateReader struct {
-	open func() (io.ReadCloser, error)
-	r    io.ReadCloser
-}
-
-func (l *lateReader) Read(p []byte) (n int, err error) {
-	if l.r == nil {
-		if l.r, err = l.open(); err != nil {
-			l.r = nil
-			return 0, err
-		}
-	}
-	return l.r.Read(p)
-}
-
-func (l *lateReader) Close() error {
-	if l.r == nil {
-		return nil
-	}
-	return l.r.Close()
-}
-
 // tag puts the image's manifest under a tag.
 func (r *repository) tag(ctx context.Context, m manifest, tag string) error {
 	if _, err := r.putManifest(ctx, tag, m); err != nil {
-		return errImmutable(tag, r.there[tag], fmt.Errorf("tag it %s: %w", tag, err))
+		return r.immutable(ctx, tag, m.digest, fmt.Errorf("tag it %s: %w", tag, err))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,13 +23,20 @@ import (
 type Step struct {
 	config Config
 	deps   Deps
+	keys   *keychain
 
 	mu     sync.Mutex
 	remote *repository // once connected
+	absent bool        // Check found no repository, which Run is to make
 }
 
 // New makes the step.
-func New(c Config, d Deps) *Step { return &Step{config: c, deps: d} }
+func New(c Config, d Deps) *Step {
+	if c.Login == loginFresh {
+		d.Logins = ""
+	}
+	return &Step{config: c, deps: d, keys: newKeychain(d)}
+}
 
 // Name implements runner.Step.
 func (*Step) Name() string { return "push" }
@@ -44,10 +52,31 @@ func (s *Step) Check(ctx context.Context) error {
 	}
 	r, err := s.connect(ctx, repo)
 	if err == nil {
-		err = r.probe(ctx, slices.Concat(s.config.Tags, []string{"latest"})[0])
+		err = s.look(ctx, r)
 	}
 	return registry.Explain(fault.Missing, "push to", repo, repo.Registry, err)
 }
+
+// look reads the tag that tells most: the one of this machine's last push.
+func (s *Step) look(ctx context.Context, r *repository) error {
+	tag := cmp.Or(r.memory.last(r.repo.RepositoryStr()).Tag, append(s.config.Tags, "latest")[0])
+	absent, err := r.look(ctx, tag)
+	if err != nil || !absent {
+		return err
+	}
+	if !s.config.Create {
+		return r.errAbsent()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.absent = true
+	return nil
+}
+
+const (
+	loginKept  = "kept"
+	loginFresh = "fresh"
+)
 
 func (s *Step) parse() (name.Repository, error) {
 	for _, tag := range s.config.Tags {
@@ -55,12 +84,19 @@ func (s *Step) parse() (name.Repository, error) {
 			return name.Repository{}, fault.New(fault.BadInput, "a tag has letters, digits, _ . and -, at most 128", "image.tags: %q is no tag", tag)
 		}
 	}
-	return registry.ParseRepository("image.repository", s.config.Repository, s.options())
+	if !slices.Contains([]string{"", loginKept, loginFresh}, s.config.Login) {
+		return name.Repository{}, fault.New(fault.BadInput, "write kept or fresh", "image.login: %q is neither kept nor fresh", s.config.Login)
+	}
+	repo, err := registry.ParseRepository("image.repository", s.config.Repository, s.options())
+	if err != nil {
+		return repo, err
+	}
+	return repo, s.config.Scan.check(repo.RegistryStr())
 }
 
 func (s *Step) options() registry.Options {
 	return registry.Options{
-		Insecure: s.config.Insecure, Keychain: &keychain{deps: s.deps, next: s.deps.Keychain},
+		Insecure: s.config.Insecure, Keychain: s.keys, Refused: s.keys.reject,
 		Transport: s.deps.Transport, UserAgent: "fastship",
 	}
 }
@@ -72,12 +108,24 @@ func (s *Step) connect(ctx context.Context, repo name.Repository) (*repository, 
 	if s.remote != nil {
 		return s.remote, nil
 	}
-	client, err := registry.Connect(ctx, repo, transport.PushScope, s.options())
+	host := repo.RegistryStr()
+	r := &repository{repo: repo, memory: openMemory(s.deps.State, host)}
+	options := s.options()
+	options.Known = r.memory.read().Known
+	if region, ok := parseECR(host); ok {
+		r.api, r.chunk = newECR(s.deps, host, region), ecrChunk
+		options.Known = &registry.Known{Basic: true} // as ECR's documentation has it
+	}
+	client, err := registry.Connect(ctx, repo, transport.PushScope, options)
 	if err != nil {
 		return nil, err
 	}
-	s.remote = &repository{repo: repo, http: http.Client{Transport: client.Transport}}
-	return s.remote, nil
+	if client.Known != nil {
+		r.memory.change(func(n *notes) { n.Known = client.Known })
+	}
+	r.http.Transport = client.Transport
+	s.remote = r
+	return r, nil
 }
 
 // tags are those of the configuration, or the one that names the source: the
@@ -124,13 +172,16 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		return plan, registry.Explain(fault.Missing, "push to", repo, repo.Registry, err)
 	}
 	left, err := r.unlike(ctx, tags, in.Digest)
+	if s.absent {
+		plan.Lines = append(plan.Lines, fmt.Sprintf("create the repository %s", repo))
+	}
 	switch {
 	case err != nil:
 		return plan, registry.Explain(fault.Missing, "push to", repo, repo.Registry, err)
 	case len(left) == 0:
-		plan.Lines = []string{fmt.Sprintf("nothing to push: %s@%s is there, %s", repo, in.Digest, named)}
+		plan.Lines = append(plan.Lines, fmt.Sprintf("nothing to push: %s@%s is there, %s", repo, in.Digest, named))
 	default:
-		plan.Lines = []string{fmt.Sprintf("push %s to %s, %s: the blobs that are missing there", in.Digest, repo, named)}
+		plan.Lines = append(plan.Lines, fmt.Sprintf("push %s to %s, %s: the blobs that are missing there", in.Digest, repo, named))
 	}
 	return plan, nil
 }
@@ -162,30 +213,108 @@ func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in
 	if err != nil {
 		return r, err
 	}
+	defer s.save(env, remote)
+	if err := s.create(ctx, env, remote); err != nil {
+		return r, err
+	}
 	left, err := remote.unlike(ctx, tags, in.Digest)
 	if err != nil {
 		return r, err
 	}
-	if len(left) == 0 {
+	if len(left) > 0 {
+		err = s.send(ctx, env, remote, image, left, &r.Out)
+	} else if err = s.gate(ctx, env, remote, in.Digest); err == nil {
 		r.Status, r.Reason, r.Out.Reused = runner.Cached, "already there", len(image.blobs)
 		env.Emit(runner.Note{Text: fmt.Sprintf("%s is there already, tagged %s", r.Out.Reference, strings.Join(tags, ", "))})
-		return r, nil
 	}
-	if err := remote.send(ctx, env, image, &r.Out); err != nil {
+	if err != nil {
 		return r, err
 	}
-	for _, child := range image.children {
-		if _, err := remote.putManifest(ctx, child.digest, child); err != nil {
-			return r, err
-		}
-	}
-	for _, t := range left {
-		if err := remote.tag(ctx, image.root, t); err != nil {
-			return r, err
-		}
-	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("pushed %s, tagged %s: %d blobs sent (%s), %d there already", r.Out.Reference, strings.Join(tags, ", "), r.Out.Blobs, bytesText(r.Out.Bytes), r.Out.Reused)})
+	remote.memory.pushed(repo.RepositoryStr(), tags[0], image)
 	return r, nil
+}
+
+// create makes the repository that Check did not find.
+func (s *Step) create(ctx context.Context, env runner.Env, r *repository) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.absent {
+		return nil
+	}
+	if err := r.api.create(ctx, r.repo.RepositoryStr()); err != nil {
+		return err
+	}
+	s.absent = false
+	env.Emit(runner.Note{Text: fmt.Sprintf("created the repository %s", r.repo)})
+	return nil
+}
+
+// save keeps what was learnt for the next run.
+func (s *Step) save(env runner.Env, r *repository) {
+	if err := errors.Join(r.memory.save(), s.keys.keep()); err != nil {
+		env.Emit(runner.Warning{Text: fmt.Sprintf("remember the registry: %v; the next run asks it again", err)})
+	}
+}
+
+// send brings blobs, manifests and tags to the registry, in this order, and
+// tells. What was taken for there on the word of an earlier answer, and turns
+// out not to be, is sent after all.
+func (s *Step) send(ctx context.Context, env runner.Env, r *repository, i image, tags []string, out *Out) error {
+	if i.base != nil && i.base.repo.RegistryStr() == r.repo.RegistryStr() {
+		r.base = i.base.repo.RepositoryStr()
+	}
+	if err := r.send(ctx, env, i, false, out); err != nil {
+		return err
+	}
+	err := s.name(ctx, env, r, i, tags)
+	if lacksBlobs(err) {
+		env.Emit(runner.Note{Text: "the registry lacks blobs that it had, or said it had: looking at each"})
+		r.seen = view{}
+		r.memory.change(func(n *notes) { n.NoSingle = true })
+		if err := r.send(ctx, env, i, true, out); err != nil {
+			return err
+		}
+		err = s.name(ctx, env, r, i, tags)
+	}
+	if err != nil {
+		return err
+	}
+	env.Emit(runner.Note{Text: fmt.Sprintf("pushed %s, tagged %s: %d blobs sent (%s), %d there already", out.Reference, strings.Join(out.Tags, ", "), out.Blobs, bytesText(out.Bytes), out.Reused)})
+	return nil
+}
+
+// name stores the manifests: those of an index first, then the image's own
+// under its tags. With a gate, the tags come after the scan.
+func (s *Step) name(ctx context.Context, env runner.Env, r *repository, i image, tags []string) error {
+	for _, child := range i.children {
+		if _, err := r.putManifest(ctx, child.digest, child); err != nil {
+			return err
+		}
+	}
+	if s.config.Scan.Fail != "" {
+		if _, err := r.putManifest(ctx, i.root.digest, i.root); err != nil {
+			return err
+		}
+		if err := s.gate(ctx, env, r, i.root.digest); err != nil {
+			return err
+		}
+	}
+	for _, t := range tags {
+		if err := r.tag(ctx, i.root, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lacksBlobs tells that a manifest was refused for what it consists of, as far
+// as that can be told: registries differ in the code.
+func lacksBlobs(err error) bool {
+	if fault.ClassOf(err) != fault.Internal || registry.HasCode(err, transport.NameUnknownErrorCode) || registry.HasCode(err, transport.NameInvalidErrorCode) || registry.HasCode(err, transport.TagInvalidErrorCode) {
+		return false
+	}
+	status := registry.StatusOf(err)
+	return status == http.StatusNotFound || status == http.StatusBadRequest
 }
 
 func bytesText(n int64) string {
@@ -193,17 +322,4 @@ func bytesText(n int64) string {
 		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-}
-
-// errImmutable is the registry's refusal to move a tag.
-func errImmutable(tag string, there string, err error) error {
-	e, ok := errors.AsType[*transport.Error](err)
-	if !ok || e.StatusCode < 400 || e.StatusCode >= 500 || !strings.Contains(strings.ToLower(err.Error()), "immutable") {
-		return err
-	}
-	what := "another image"
-	if there != "" {
-		what = there
-	}
-	return fault.New(fault.ImageFailed, "push under another tag (image.tags), or leave image.tags out: the default names the commit", "tag %s is immutable and names %s: %w", tag, what, err)
 }

@@ -1,0 +1,101 @@
+package push
+
+import (
+	"context"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/oci/registry"
+)
+
+// send uploads the image's blobs that the registry does not have, and counts.
+// surely asks for each, whatever was seen or remembered.
+func (r *repository) send(ctx context.Context, env runner.Env, image image, surely bool, out *Out) error {
+	missing, err := r.missing(ctx, image.blobs, surely)
+	if err != nil {
+		return err
+	}
+	sent, err := r.upload(ctx, image, missing, env.Emit)
+	for _, b := range sent {
+		out.Blobs++
+		out.Bytes += b.Size
+	}
+	out.Reused = max(0, len(image.blobs)-out.Blobs)
+	return err
+}
+
+// missing returns the blobs that have to be sent. Those of an image that the
+// registry was just seen to hold are there; beside such an image, a small blob
+// is sent sooner than asked for.
+func (r *repository) missing(ctx context.Context, blobs []cache.Descriptor, surely bool) ([]cache.Descriptor, error) {
+	var missing, unsure []cache.Descriptor
+	for _, b := range blobs {
+		switch {
+		case surely || r.seen.blobs == nil:
+			unsure = append(unsure, b)
+		case r.seen.blobs[b.Digest]:
+		case b.Size <= smallBlob:
+			missing = append(missing, b)
+		default:
+			unsure = append(unsure, b)
+		}
+	}
+	has, err := r.haveAll(ctx, unsure)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range unsure {
+		if !has[i] {
+			missing = append(missing, b)
+		}
+	}
+	return missing, nil
+}
+
+// haveAll tells which blobs are there: by one call to ECR, else one by one.
+func (r *repository) haveAll(ctx context.Context, blobs []cache.Descriptor) ([]bool, error) {
+	if len(blobs) == 0 {
+		return nil, nil
+	}
+	if r.api != nil {
+		if has, err := r.api.available(ctx, r.repo.RepositoryStr(), blobs); err == nil {
+			return has, nil
+		} // without permission or a way to the API, the registry itself answers
+	}
+	has := make([]bool, len(blobs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, b := range blobs {
+		group.Go(func() error {
+			return registry.Retry(ctx, func() (err error) {
+				has[i], err = r.has(ctx, b.Digest)
+				return err
+			})
+		})
+	}
+	return has, group.Wait()
+}
+
+func (r *repository) has(ctx context.Context, d cache.Digest) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/%s", d), nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := r.do(req, http.StatusOK, http.StatusNotFound)
+	return err == nil && resp.StatusCode == http.StatusOK, err
+}
+
+// holder names a repository of this registry from which a blob may be
+// mounted; empty when none is known.
+func (r *repository) holder(b cache.Descriptor) string {
+	if other := r.memory.holder(r.repo.RepositoryStr(), b.Digest); other != "" {
+		return other
+	}
+	if r.base != r.repo.RepositoryStr() {
+		return r.base
+	}
+	return ""
+}
