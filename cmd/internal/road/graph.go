@@ -51,7 +51,15 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 // pushDeps has the role for the registry of its account: what deploys there
 // pushes there, too.
 func (o Options) pushDeps() push.Deps {
-	return push.Deps{Secret: o.Secret, Role: o.Spec.Deploy.Role, ExternalID: o.Spec.Deploy.ExternalID}
+	d := push.Deps{Secret: o.Secret, Role: o.Spec.Deploy.Role, ExternalID: o.Spec.Deploy.ExternalID}
+	if o.CacheDir != "" {
+		// The user's, whatever the cache's scope: nothing of it ever reaches a store.
+		d.State = filepath.Join(o.CacheDir, "registries")
+		if o.Spec.Image.Login != "fresh" {
+			d.Logins = d.State
+		}
+	}
+	return d
 }
 
 // lookup finds a variable among KEY=value pairs; the last one of a name wins.
@@ -81,7 +89,7 @@ func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[im
 	config := opt.Spec.Image.Image()
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
-	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(push.Deps{Secret: opt.Secret}), JDK: func(ctx context.Context) (string, error) {
+	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
 		home, err := job.JDK(ctx)
 		if err != nil {
 			return "", nil // the job's own check says it

@@ -78,6 +78,7 @@ func (p *place) pushStep() runner.Step[push.In, push.Out] {
 		make: func() runner.Step[push.In, push.Out] {
 			config := p.opt.Spec.Image.Push()
 			config.Repository = p.seen.Repository()
+			config.Create, config.Scan = false, push.Scan{} // it is no ECR
 			return push.New(config, push.Deps{})
 		},
 	}

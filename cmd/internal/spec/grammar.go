@@ -110,6 +110,33 @@ func compression(s string) error {
 	return advise("write auto, gzip or zstd", "%s is none of them", quote(s))
 }
 
+// login holds the values of image.login.
+func login(s string) error {
+	switch s {
+	case "kept", "fresh":
+		return nil
+	}
+	return advise("write kept or fresh", "%s is neither", quote(s))
+}
+
+// severity holds the values of image.scan.fail.
+func severity(s string) error {
+	switch s {
+	case "critical", "high", "medium", "low", "informational":
+		return nil
+	}
+	return advise("write critical, high, medium, low or informational", "%s is no severity", quote(s))
+}
+
+// unsupported holds the values of image.scan.unsupported.
+func unsupported(s string) error {
+	switch s {
+	case "fail", "pass":
+		return nil
+	}
+	return advise("write fail or pass", "%s is neither", quote(s))
+}
+
 // tune holds the values of maven.tune.
 func tune(s string) error {
 	switch s {

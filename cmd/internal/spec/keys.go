@@ -75,6 +75,12 @@ var keys = []key{
 	{path: "image.repository", doc: "Where the image is pushed: host/name, without a tag. Without it nothing is pushed.", check: repository, example: "example.com/acme/orders"},
 	{path: "image.tags", doc: "Tags to give the image.", initial: "the commit's first 12 digits; the image's own on a dirty tree or outside git", check: tag},
 	{path: "image.insecure", doc: "Allow plain http to a registry that is not on this machine.", initial: "false", example: "true"},
+	{path: "image.create", doc: "Make the repository in ECR when it does not exist; the account's settings decide on immutability, scanning and encryption.", initial: "false", example: "true"},
+	{path: "image.login", doc: "ECR's token: kept (in the user's cache folder, for as long as it lives) or fresh (another one in each run).", initial: "kept", check: login, example: "fresh"},
+	{path: "image.scan", doc: "A gate between the push and the tags: ECR's scan of the image."},
+	{path: "image.scan.fail", doc: "The least severity that stops the run: critical, high, medium, low or informational.", initial: "no gate", check: severity, example: "high"},
+	{path: "image.scan.wait", doc: "How long the scan may take.", initial: "5m", example: "10m"},
+	{path: "image.scan.unsupported", doc: "What becomes of an image that ECR cannot scan: fail or pass.", initial: "fail", check: unsupported, example: "pass"},
 
 	{path: "deploy", doc: "The ECS service that runs the image."},
 	{path: "deploy.cluster", doc: "The cluster's name or ARN.", initial: "ECS's default cluster", check: ecsName},
@@ -94,7 +100,7 @@ var keys = []key{
 	{path: "deploy.role", doc: "The ARN of a role to assume for the deployment, and for pushing to a registry of that role's account.", initial: "none: the credentials at hand", check: role, example: "arn:aws:iam::123456789012:role/deploy"},
 	{path: "deploy.externalId", doc: "The external id that the role's trust policy asks for.", example: "acme"},
 
-	{path: "envs", doc: "Environments by name: each lays its deploy section and the image's repository, tags and insecure over those of the file; fastship run --env NAME."},
+	{path: "envs", doc: "Environments by name: each lays its deploy section and those keys of image that say where it goes over those of the file; fastship run --env NAME."},
 }
 
 // keyOf is the row of a key; those in an environment are those outside.
