@@ -148,5 +148,6 @@ func (m *memory) save() error {
 		return err
 	}
 	m.changed = false
+	sweepSessions(m.dir)
 	return atomicfile.Write(m.file, raw, 0o600)
 }
