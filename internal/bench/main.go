@@ -27,6 +27,7 @@ func benchmarks() []benchmark {
 		{"maven", "a one-line change in orders, Maven stage alone, against bare Maven", true, mavenStage},
 		{"unchanged", "orders with nothing to do, image and push included, against mvn -version", true, unchanged},
 		{"layers", "bytes of orders' image in each packing of libraries and layers [--project DIR]", true, layers},
+		{"image", "image and push of orders against Jib, docker build and push, crane append [--only PART]", true, imageBench},
 		{"cache", "a repository in S3 against tar + zstd, zip and a bare writer [--repository DIR]", false, cacheBench},
 	}
 }
