@@ -63,11 +63,10 @@ func debootstrap(ctx context.Context, archive string) error {
 
 // jib is Jib in a project.
 type jib struct {
-	mvn, dir   string
-	base       string // a reference in a registry over plain http
-	to         string // a reference without a tag
-	cache      string // a folder; Jib's two caches lie below it
-	registries string // the proxy that stands before the registry, empty for none
+	mvn, dir string
+	base     string // a reference in a registry over plain http
+	to       string // a reference without a tag
+	cache    string // a folder; Jib's two caches lie below it
 }
 
 // args asks Maven for goals with Jib behind them.

@@ -23,7 +23,7 @@ import (
 // asked whether one thread loaded everything; if not, it is done again. fixed
 // tells whether all that was possible here.
 func archive(ctx context.Context, jdk JDK, home string) (fixed bool, err error) {
-	const tries = 5
+	const tries = 20 // a machine with ten times the work of its processors spoils every second one
 	command := steadily(ctx, jdk.Arch)
 	java := filepath.Join(home, "bin", "java")
 	log := home + ".classes"
