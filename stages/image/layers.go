@@ -21,6 +21,10 @@ import (
 // home is where the application is in the image.
 const home = "app"
 
+// parallelLayers are written at once. Each compresses on all processors; a
+// second one fills the gaps that its reading and its end leave.
+const parallelLayers = 2
+
 // layerFile is a file of a layer: what the layer's key says of it, and where
 // its bytes are.
 type layerFile struct {
@@ -33,8 +37,9 @@ type layerFile struct {
 	content func() (io.ReaderAt, io.Closer, error) // of a library
 }
 
-// planLayers sorts the application's files into layers, bottom first.
-func planLayers(app *appjar.App) (map[string][]layerFile, error) {
+// planLayers sorts the application's files into layers, and names these,
+// bottom first.
+func planLayers(app *appjar.App) (roles []string, _ map[string][]layerFile, err error) {
 	files := map[string][]layerFile{}
 	for _, l := range app.Libraries {
 		files[l.Layer] = append(files[l.Layer], layerFile{
@@ -49,13 +54,13 @@ func planLayers(app *appjar.App) (map[string][]layerFile, error) {
 	sum := sha256.New()
 	size, err := app.WriteTo(sum)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	files[app.Layer] = append(files[app.Layer], layerFile{Path: home + "/app.jar", Digest: cache.FromSum(sum.Sum(nil)), size: size, open: pipe(app)})
 	for _, f := range files {
 		slices.SortFunc(f, func(a, b layerFile) int { return strings.Compare(a.Path, b.Path) })
 	}
-	return files, nil
+	return divide(files, app.Layers), files, nil
 }
 
 func pipe(app *appjar.App) func() (io.ReadCloser, error) {
@@ -72,14 +77,15 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 // makeLayers fills the application's layers in order, from the cache or
 // written now, and returns how many had to be written.
 func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application) (int, error) {
-	files, err := planLayers(jar)
+	roles, files, err := planLayers(jar)
 	if err != nil {
 		return 0, err
 	}
-	layers := make([]madeLayer, len(jar.Layers))
-	hits := make([]bool, len(jar.Layers))
+	layers := make([]madeLayer, len(roles))
+	hits := make([]bool, len(roles))
 	group, ctx := errgroup.WithContext(ctx)
-	for i, role := range jar.Layers {
+	group.SetLimit(parallelLayers)
+	for i, role := range roles {
 		group.Go(func() error {
 			var err error
 			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {

@@ -138,11 +138,11 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	plan.Out.Kind = app.Kind
 	say("make an image of %s (%s) in %s", in.Jar.Name, app.Kind, s.config.Layout)
 	say("%s", baseLine)
-	files, err := planLayers(app)
+	roles, files, err := planLayers(app)
 	if err != nil {
 		return plan, err
 	}
-	for _, role := range app.Layers {
+	for _, role := range roles {
 		verb := "write"
 		if _, _, ok := cache.Lookup[madeLayer](ctx, s.deps.Cache, s.layerKey(files[role])); ok {
 			verb = "take from the cache"
