@@ -29,3 +29,19 @@ func TestWrite(t *testing.T) {
 		t.Error("no error for a folder that is not there")
 	}
 }
+
+func TestCheckPlace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, good := range map[string]bool{
+		file: true, filepath.Join(dir, "new"): true, filepath.Join(dir, "a", "b", "new"): true,
+		dir: false, filepath.Join(file, "new"): false, filepath.Join(file, "a", "new"): false, "/": false,
+	} {
+		if err := CheckPlace(path); (err == nil) != good {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

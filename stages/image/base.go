@@ -39,6 +39,10 @@ type base struct {
 	lazy     bool // its layers may be missing in the cache: the push brings them
 }
 
+// leavesBase tells whether a base's layers may stay in its registry: nobody
+// but the push needs their bytes.
+func (c Config) leavesBase() bool { return c.Pushed && !c.Outputs.any() }
+
 // nonroot is the user of images whose base has none; the number is that of
 // Google's distroless images, by now customary.
 const nonroot = "65532:65532"

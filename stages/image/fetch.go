@@ -106,7 +106,7 @@ func (s *Step) fetch(ctx context.Context, emit func(runner.Body), platform v1.Pl
 		d, err := s.describe(ctx, &ref)
 		return d, nil, err
 	})
-	lazy := s.config.Pushed && ref.ref != nil
+	lazy := s.config.leavesBase() && ref.ref != nil
 	if err == nil && !lazy {
 		var brought int
 		brought, err = s.bring(ctx, &ref, d.Layers, emit)

@@ -33,6 +33,7 @@ type Config struct {
 	JDKs      map[string]string `yaml:"jdks"`
 	Container `yaml:",inline"`
 	Files     []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
+	Outputs   Outputs       `yaml:"-"`     // places for the image beside the layout
 	// Dir is the project's folder, absolute, to which Files are relative.
 	Dir string `yaml:"-"`
 	// SBOM and Provenance say whether a bill of materials and a statement of
@@ -61,6 +62,9 @@ type Deps struct {
 	// Platform names, by reading only, the platform that will run the image:
 	// linux/arm64. Nil or an empty name means this machine's.
 	Platform func(context.Context) (string, error)
+	// Getenv is os.LookupEnv or its like, for what the docker command reads
+	// of the environment; nil is an empty one.
+	Getenv func(name string) (string, bool)
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.
 	Keychain authn.Keychain

@@ -40,6 +40,9 @@ type Step struct {
 // New makes the step.
 func New(c Config, d Deps) *Step {
 	c.Base = cmp.Or(c.Base, jlink)
+	if d.Getenv == nil {
+		d.Getenv = func(string) (string, bool) { return "", false }
+	}
 	return &Step{config: c, deps: d}
 }
 
@@ -64,6 +67,9 @@ func (s *Step) Check(ctx context.Context) error {
 		return err
 	}
 	if err := extra.Check(ctx, s.config.Dir, s.config.Files); err != nil {
+		return err
+	}
+	if err := s.config.Outputs.check(ctx, s.deps.Getenv); err != nil {
 		return err
 	}
 	return s.checkBase(ctx)
@@ -109,6 +115,12 @@ func (s *Step) jlinkOnly() error {
 
 // Plan tells what would be built and what is cached already.
 func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
+	plan, err := s.plan(ctx, in)
+	plan.Lines = append(plan.Lines, s.config.Outputs.lines()...)
+	return plan, err
+}
+
+func (s *Step) plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	plan := runner.Plan[Out]{Out: Out{Layout: s.config.Layout}}
 	platforms, err := s.platforms(ctx)
 	if err != nil {
@@ -189,7 +201,7 @@ func (s *Step) planBase(ctx context.Context, in In, platforms []v1.Platform) (st
 			return "", err
 		}
 		verb := "fetch"
-		if s.config.Pushed && ref.ref != nil {
+		if s.config.leavesBase() && ref.ref != nil {
 			verb = "stand on"
 		} else if s.haveBase(ctx, ref.digest, p) {
 			verb = "take from the cache"
@@ -220,6 +232,12 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		r.Status, r.Reason = runner.Cached, "the same image is in the layout"
 	}
 	env.Emit(runner.Note{Text: fmt.Sprintf("%s image on %s: %d layers, %s, %d of them new", out.Kind, out.Base, len(out.Layers), bytesText(out.Size), written)})
+	if err := s.deliver(ctx, env, in, out); err != nil {
+		if ctx.Err() != nil {
+			return r, context.Cause(ctx)
+		}
+		return r, fault.As(fault.ImageFailed, err)
+	}
 	return r, nil
 }
 

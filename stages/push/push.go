@@ -23,6 +23,7 @@ type Config struct {
 	// or fresh, another one in each run.
 	Login string `yaml:"login"`
 	Scan  Scan   `yaml:"scan"` // what ECR's scan must not have found
+	Files Files  `yaml:"-"`    // that name the image once it is pushed
 }
 
 // Scan is a gate between the push and the tags.
@@ -43,6 +44,9 @@ type Deps struct {
 	// Keychain finds the credentials of registries that are not ECR's; nil
 	// means the Docker configuration and its helpers.
 	Keychain authn.Keychain
+	// Container finds the name of the service's container, for Files; nil, or
+	// an empty name, leaves it to the repository's.
+	Container func(ctx context.Context) (string, error)
 	// Transport is the network; nil means HTTP with the proxies of the
 	// environment.
 	Transport http.RoundTripper

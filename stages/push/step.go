@@ -47,6 +47,9 @@ var validTag = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 // Check looks at the names, logs in to the registry and reads the repository.
 func (s *Step) Check(ctx context.Context) error {
 	repo, err := s.parse()
+	if err == nil {
+		err = s.checkFiles(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -193,6 +196,9 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{}, err
 	}
 	r, err := s.run(ctx, env, repo, in)
+	if err == nil {
+		err = s.writeFiles(ctx, env, r.Out.Reference)
+	}
 	if err != nil && ctx.Err() != nil {
 		return r, context.Cause(ctx)
 	}

@@ -32,17 +32,15 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Sandbox:
 		reference := runner.Add(b, place.pushStep(), pushed)
 		runner.Add(b, place.rolloutStep(), runner.Map(b, reference, rolloutIn))
+	case opt.Spec.Image.Repository == "" && opt.Spec.Image.Outputs.Named():
+		return nil, fault.New(fault.BadInput, "set image.repository to where the image is pulled from", "fastship.yaml: image.outputs names an image in a registry, and nothing is pushed")
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Deploys():
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
-		reference := runner.Add(b, push.New(opt.Spec.Image.Push(), opt.pushDeps()), pushed)
+		reference := runner.Add(b, push.New(opt.pushConfig(), opt.pushDeps()), pushed)
 		if opt.Spec.Deploy.Deploys() {
-			config := opt.Spec.Deploy
-			config.Repository, config.Dir = opt.Spec.Image.Repository, opt.Dir
-			if base := opt.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
-				config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
-			}
-			runner.Add(b, rollout.Stage(config, rollout.Deps{Getenv: lookup(opt.Environ), Ask: opt.Ask, State: opt.recordDir()}), runner.Map(b, reference, rolloutIn))
+			config, deps := opt.rollout()
+			runner.Add(b, rollout.Stage(config, deps), runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil
@@ -59,7 +57,34 @@ func (o Options) pushDeps() push.Deps {
 			d.Logins = d.State
 		}
 	}
+	if o.Spec.Deploy.Deploys() {
+		d.Container = rollout.Each(o.rollout())[0].Container
+	}
 	return d
+}
+
+func (o Options) pushConfig() push.Config {
+	config := o.Spec.Image.Push()
+	config.Files.Definitions, config.Files.Detail = o.inProject(config.Files.Definitions), o.inProject(config.Files.Detail)
+	config.Files.Container = o.Spec.Deploy.Container
+	return config
+}
+
+func (o Options) rollout() (rollout.Config, rollout.Deps) {
+	config := o.Spec.Deploy
+	config.Repository, config.Dir = o.Spec.Image.Repository, o.Dir
+	if base := o.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
+		config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
+	}
+	return config, rollout.Deps{Getenv: lookup(o.Environ), Ask: o.Ask, State: o.recordDir()}
+}
+
+// inProject makes a path of fastship.yaml absolute; an empty one stays.
+func (o Options) inProject(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(o.Dir, path)
 }
 
 // lookup finds a variable among KEY=value pairs; the last one of a name wins.
@@ -87,9 +112,10 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 // that cannot link is found before anything is built.
 func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
+	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
-	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
+	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
 		home, err := job.JDK(ctx)
 		if err != nil {
 			return "", nil // the job's own check says it

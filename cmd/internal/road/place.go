@@ -78,7 +78,7 @@ func (p *place) pushStep() runner.Step[push.In, push.Out] {
 		make: func() runner.Step[push.In, push.Out] {
 			config := p.opt.Spec.Image.Push()
 			config.Repository = p.seen.Repository()
-			config.Create, config.Scan = false, push.Scan{} // it is no ECR
+			config.Create, config.Scan, config.Files = false, push.Scan{}, push.Files{} // it is no ECR, and its name nobody else's
 			return push.New(config, push.Deps{})
 		},
 	}

@@ -55,18 +55,36 @@ type (
 type Image struct {
 	ImageConfig `yaml:",inline"`
 	PushConfig  `yaml:",inline"`
+	Outputs     Outputs `yaml:"outputs"`
 }
+
+// Outputs are places for the image, or its name, beside layout and registry.
+// Paths are relative to the project's folder.
+type Outputs struct {
+	Archive          string `yaml:"archive"`
+	Engine           string `yaml:"engine"`
+	ImageDefinitions string `yaml:"imageDefinitions"`
+	ImageDetail      string `yaml:"imageDetail"`
+}
+
+// Named tells whether a file is asked for that names the image in a registry.
+func (o Outputs) Named() bool { return o.ImageDefinitions != "" || o.ImageDetail != "" }
 
 // Image is the part of the image stage. Insecure holds for its base, too.
 func (i Image) Image() image.Config {
 	c := i.ImageConfig
 	c.Pushed = i.PushConfig.Repository != ""
 	c.Insecure = i.PushConfig.Insecure
+	c.Outputs.Archive, c.Outputs.Engine = i.Outputs.Archive, i.Outputs.Engine
 	return c
 }
 
 // Push is the part of the push stage.
-func (i Image) Push() push.Config { return i.PushConfig }
+func (i Image) Push() push.Config {
+	c := i.PushConfig
+	c.Files.Definitions, c.Files.Detail = i.Outputs.ImageDefinitions, i.Outputs.ImageDetail
+	return c
+}
 
 // maxFile bounds the file in bytes, and with it the depth of the parser's
 // recursion and its time, which grows with the square of a hostile file's size.
