@@ -3,7 +3,6 @@ package image
 import (
 	"archive/zip"
 	"context"
-	"fmt"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,7 +17,7 @@ import (
 func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []string) (base, error) {
 	cached := true
 	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
-		JDK: t.jdk, Modules: modules, Codec: s.config.baseCodec(),
+		JDK: t.jdk, Linker: t.linker, Modules: modules, Codec: s.config.baseCodec(),
 		Emit: func(body runner.Body) {
 			cached = false // only linking has anything to tell
 			env.Emit(body)
@@ -29,7 +28,7 @@ func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []str
 	}
 	b.Layer.Descriptor.Name = "base"
 	return base{
-		name:   fmt.Sprintf("%s (%d modules)", b.Name, len(modules)),
+		name:   b.Name,
 		layers: []oci.Layer{b.Layer},
 		// The commit's time is the application's, not the base's.
 		history:  []v1.History{{CreatedBy: b.Name, Comment: "base"}},

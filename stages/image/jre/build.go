@@ -15,7 +15,8 @@ import (
 
 // Request says which base is wanted.
 type Request struct {
-	JDK     JDK
+	JDK     JDK       // that the base is made of
+	Linker  JDK       // the one on this machine whose jlink makes it: JDK itself, or one of the same release
 	Modules []string  // complete, as Modules gives them
 	Codec   oci.Codec // how the layer is compressed
 	Emit    func(runner.Body)
@@ -70,7 +71,7 @@ func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
 		JavaPath: "/" + javaHome + "/bin/java",
 		Env:      []string{"PATH=/" + javaHome + "/bin", "JAVA_HOME=/" + javaHome, "LANG=C.UTF-8"},
 		User:     fmt.Sprintf("%d:%d", userID, userID),
-		Name:     "jlink of " + r.JDK.String(),
+		Name:     r.name(),
 	}, err
 }
 
@@ -80,6 +81,14 @@ type linked struct {
 	oci.Layer
 	Packages []Package `json:"packages,omitempty"`
 	System   System    `json:"system"`
+}
+
+// name tells people what the base is.
+func (r Request) name() string {
+	if r.JDK.Major < 9 {
+		return "jre of " + r.JDK.String()
+	}
+	return fmt.Sprintf("jlink of %s (%d modules)", r.JDK, len(r.Modules))
 }
 
 func (r Request) desktop() bool { return slices.Contains(r.Modules, "java.desktop") }
@@ -93,7 +102,7 @@ func (r Request) key(around system) (cache.Key, error) {
 	}
 	// Which libraries the linked image needs is known only when it stands;
 	// those of the whole JDK include them.
-	libs, err := needed(r.JDK.Home, r.desktop())
+	libs, err := needed(r.JDK.Root, r.JDK.runtime(), r.desktop())
 	if err != nil {
 		return "", err
 	}
@@ -112,22 +121,22 @@ func (r Request) key(around system) (cache.Key, error) {
 // make links the base and writes its layer.
 func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linked, error) {
 	start := time.Now()
-	r.note("linking a base of %d modules from %s", len(r.Modules), r.JDK)
+	r.note("making a base: %s", r.name())
 	dir, release, err := workspace()
 	if err != nil {
 		return linked{}, err
 	}
 	defer release()
-	home, fixed, err := link(ctx, r.JDK, r.Modules, dir)
+	home, fixed, err := link(ctx, r, dir)
 	if err != nil {
 		return linked{}, explain(err)
 	}
-	libs, err := needed(home, r.desktop())
+	libs, err := needed(r.JDK.Root, home, r.desktop())
 	if err != nil {
 		return linked{}, err
 	}
 	r.warn(fixed, libs, around)
-	files, err := runtimeEntries(home)
+	files, err := runtimeEntries(r.JDK.Root, home)
 	if err != nil {
 		return linked{}, err
 	}
@@ -136,19 +145,19 @@ func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linke
 		return linked{}, err
 	}
 	var l linked
-	if l.System, err = distribution("/"); err != nil {
+	if l.System, err = distribution(r.JDK.Root); err != nil {
 		return linked{}, err
 	}
-	if l.Packages, err = packagesOf("/", libs.origins(r.JDK)); err != nil {
+	if l.Packages, err = packagesOf(r.JDK.Root, libs.origins(r.JDK)); err != nil {
 		return linked{}, err
 	}
-	told, err := packageEntries("/", l.Packages)
+	told, err := packageEntries(r.JDK.Root, l.Packages)
 	if err != nil {
 		return linked{}, err
 	}
 	l.Layer, err = oci.WriteLayer(ctx, c.Blobs, "base", slices.Concat(files, more, around.entries(), told), r.Codec)
 	if err == nil {
-		r.note("linked the base in %.1f s: %.1f MB, %.1f MB compressed", time.Since(start).Seconds(),
+		r.note("made the base in %.1f s: %.1f MB, %.1f MB compressed", time.Since(start).Seconds(),
 			float64(l.Uncompressed)/1e6, float64(l.Descriptor.Size)/1e6)
 	}
 	return l, err
@@ -163,8 +172,12 @@ func (r Request) warn(fixed bool, libs libraries, around system) {
 	if !fixed {
 		r.Emit(runner.Warning{Text: "class data cannot be archived the same way each time here (it takes chrt, taskset, setarch -R and a short TMPDIR): linked again, this base will have another digest"})
 	}
+	where := "this machine"
+	if libs.root != "/" {
+		where = "the system in " + libs.root
+	}
 	for _, m := range libs.missing {
-		r.Emit(runner.Warning{Text: "this machine does not have " + m + ": it will be missing in the image too"})
+		r.Emit(runner.Warning{Text: where + " does not have " + m + ": it will be missing in the image too"})
 	}
 	for _, l := range around.lacking {
 		r.Emit(runner.Warning{Text: l})

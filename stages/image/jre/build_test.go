@@ -38,7 +38,7 @@ func buildModules(t *testing.T, c *cache.Cache, jdk JDK, modules []string) (Base
 	t.Helper()
 	var events []runner.Body
 	base, err := Build(t.Context(), c, Request{
-		JDK: jdk, Modules: modules, Codec: oci.Gzip(1),
+		JDK: jdk, Linker: jdk, Modules: modules, Codec: oci.Gzip(1),
 		Emit: func(b runner.Body) { events = append(events, b) },
 	})
 	if err != nil {
@@ -156,7 +156,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("somebody pressed a key")
-	_, err = Build(ctx, c, Request{JDK: jdk, Modules: modules, Codec: oci.Gzip(1), Emit: func(runner.Body) {
+	_, err = Build(ctx, c, Request{JDK: jdk, Linker: jdk, Modules: modules, Codec: oci.Gzip(1), Emit: func(runner.Body) {
 		time.AfterFunc(500*time.Millisecond, func() { cancel(stop) })
 	}})
 	if !errors.Is(err, stop) || fault.ClassOf(err) != fault.ImageFailed {

@@ -16,7 +16,11 @@ import (
 // certificates returns the JDK's trusted certificates, links followed:
 // Debian's JDKs share one file that its ca-certificates package writes.
 func certificates(jdk JDK) ([]byte, error) {
-	content, err := os.ReadFile(filepath.Join(jdk.Home, "lib", "security", "cacerts"))
+	path, err := inRoot(jdk.Root, filepath.Join("/", strings.TrimPrefix(jdk.runtime(), jdk.Root), "lib", "security", "cacerts"))
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates of %s: %w", jdk, err)
+	}
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates of %s: %w", jdk, err)
 	}

@@ -31,6 +31,7 @@ import (
 // describes it.
 type JDK struct {
 	Home    string   // absolute
+	Root    string   // of the file system that it belongs to: /, or the folder of another machine's
 	Version string   // 17.0.15
 	Major   int      // 17
 	Vendor  string   // Debian, Eclipse Adoptium; may be empty
@@ -49,7 +50,7 @@ func Find(javaHome string) (JDK, error) {
 	if err != nil {
 		return JDK{}, fmt.Errorf("find the JDK at %s: %w", javaHome, err)
 	}
-	content, err := os.ReadFile(filepath.Join(home, "release"))
+	content, err := releaseFile(home)
 	if err != nil {
 		return JDK{}, fault.New(fault.Missing, "set JAVA_HOME to a JDK, or "+elsewhere, "find the JDK at %s: %w", home, err)
 	}
@@ -64,6 +65,7 @@ func Find(javaHome string) (JDK, error) {
 		return JDK{}, fault.New(fault.Missing, "set JAVA_HOME to a JDK, or "+elsewhere,
 			"find the JDK at %s: its release file has JAVA_VERSION=%q", home, jdk.Version)
 	}
+	jdk.Root = rootOf(jdk.runtime())
 	jdk.identity = sync.OnceValues(func() (cache.Digest, error) { return jdk.identify(content) })
 	return jdk, nil
 }
@@ -120,7 +122,10 @@ func Check(ctx context.Context, jdk, linker JDK) error {
 	foreign := jdk.Home != linker.Home
 	switch {
 	case jdk.Major < 9:
-		return refuse(elsewhere+" or build with a newer JDK: it compiles for Java 8 too", "it has no jlink, which came with JDK 9")
+		if !exists(filepath.Join(jdk.runtime(), "lib", "rt.jar")) {
+			return refuse("install the whole JDK, or "+elsewhere, "it has no %s", filepath.Join(jdk.runtime(), "lib", "rt.jar"))
+		}
+		return jdk.checkRoot(refuse)
 	case !foreign && runtime.GOOS != "linux":
 		return refuse("set image.jdks to a Linux JDK, or "+elsewhere, "an image needs a Linux base")
 	case jdk.OS != "" && jdk.OS != "Linux":
@@ -130,6 +135,8 @@ func Check(ctx context.Context, jdk, linker JDK) error {
 		return refuse("install the whole JDK, or "+elsewhere, "it has no jlink: %w", err)
 	}
 	switch {
+	case foreign && jdk.hasJmods():
+		return jdk.checkRoot(refuse)
 	case jdk.hasJmods():
 		return nil
 	case foreign:
@@ -189,11 +196,23 @@ func (j JDK) imageIndex(length int64) (index []byte, size int64, err error) {
 	return index, info.Size(), err
 }
 
+// runtime is the folder that holds bin/java and the files of java.home: the
+// JDK's own, and jre inside it in a JDK 8.
+func (j JDK) runtime() string {
+	if inner := filepath.Join(j.Home, "jre"); j.Major < 9 && exists(filepath.Join(inner, "lib", "rt.jar")) {
+		return inner
+	}
+	return j.Home
+}
+
 // identify tells what makes two installations the same JDK on any machine,
 // without reading its 200 MB: the release file, the JVM's build ID, the index
 // of the run-time image (hashes, sizes and places of what is in it) and the
 // sizes of the jmods. Certificates are apart: distributions replace them.
 func (j JDK) identify(release []byte) (cache.Digest, error) {
+	if j.Major < 9 {
+		return j.identify8(release)
+	}
 	jvm, err := fileIdentity(filepath.Join(j.Home, "lib", "server", "libjvm.so"))
 	if err != nil {
 		return "", fmt.Errorf("identify %s: %w", j, err)

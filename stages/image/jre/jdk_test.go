@@ -60,7 +60,8 @@ func TestCheckRefusesWhatCannotLink(t *testing.T) {
 		paths   []string
 		want    string
 	}{
-		"JDK 8":                    {`JAVA_VERSION="1.8.0_412"`, []string{"bin/javac", "jre/bin/java"}, "it has no jlink, which came with JDK 9"},
+		"JDK 8, none of it":        {`JAVA_VERSION="1.8.0_412"`, []string{"bin/javac", "jre/bin/java"}, "lib/rt.jar"},
+		"JDK 8, no program":        {`JAVA_VERSION="1.8.0_412"`, []string{"bin/javac", "jre/bin/java", "jre/lib/rt.jar"}, "bad magic number"},
 		"for macOS":                {"JAVA_VERSION=\"17.0.1\"\nOS_NAME=\"Darwin\"", []string{"bin/jlink"}, "this JDK is for Darwin"},
 		"a JRE":                    {"JAVA_VERSION=\"17.0.1\"\nOS_NAME=\"Linux\"", []string{"bin/java"}, "it has no jlink: "},
 		"no jmods":                 {"JAVA_VERSION=\"21.0.1\"\nOS_NAME=\"Linux\"", []string{"bin/jlink", "lib/modules"}, "it has no jmods directory, which jlink needs before JDK 24"},

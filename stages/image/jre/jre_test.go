@@ -57,7 +57,8 @@ func jdks(t testing.TB) []JDK {
 		t.Fatal(err)
 	}
 	var found []JDK
-	for _, home := range append(homes, os.Getenv("JAVA_HOME")) {
+	homes = append(homes, os.Getenv("JAVA_HOME"))
+	for _, home := range append(homes, filepath.SplitList(os.Getenv("FASTSHIP_TEST_JDKS"))...) { // more of them, for a long run
 		jdk, err := Find(home)
 		known := slices.ContainsFunc(found, func(j JDK) bool { return j.Version == jdk.Version })
 		if err == nil && !known && Check(t.Context(), jdk, jdk) == nil {

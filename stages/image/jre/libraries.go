@@ -15,11 +15,12 @@ import (
 // library is a shared library of this machine that a base takes along.
 type library struct {
 	name string // as programs ask for it: libc.so.6
-	path string // where its content is, links followed
+	path string // where its content is in the root file system, links followed
 }
 
 // libraries is what the dynamic loader would load for a set of objects.
 type libraries struct {
+	root    string             // of the file system that they are in
 	loader  string             // the path that the objects name: /lib64/ld-linux-x86-64.so.2
 	dir     string             // one of the loader's own directories: /lib/x86_64-linux-gnu
 	list    map[string]library // by name, the loader left out
@@ -54,10 +55,11 @@ func loadedByName(desktop bool) []string {
 	return names
 }
 
-// needed resolves what the run-time image at home needs of this machine.
-func needed(home string, desktop bool) (libraries, error) {
+// needed resolves what the run-time image at home needs of the file system at
+// root.
+func needed(root, home string, desktop bool) (libraries, error) {
 	java := filepath.Join(home, "bin", "java")
-	r, err := newResolver(java)
+	r, err := newResolver(root, java)
 	if err != nil {
 		return libraries{}, err
 	}
@@ -103,6 +105,7 @@ func nativeObjects(home string, desktop bool) ([]string, error) {
 // resolver looks libraries up as ld.so(8) does: the needing object's own
 // run path, /etc/ld.so.cache, the standard directories.
 type resolver struct {
+	root    string
 	loader  string
 	machine elf.Machine
 	class   elf.Class
@@ -111,7 +114,7 @@ type resolver struct {
 	missing map[string]bool
 }
 
-func newResolver(java string) (*resolver, error) {
+func newResolver(root, java string) (*resolver, error) {
 	f, err := elf.Open(java)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", java, err)
@@ -121,8 +124,8 @@ func newResolver(java string) (*resolver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", java, err)
 	}
-	r := &resolver{loader: loader, machine: f.Machine, class: f.Class, found: make(map[string]library), missing: make(map[string]bool)}
-	content, err := os.ReadFile("/etc/ld.so.cache")
+	r := &resolver{root: root, loader: loader, machine: f.Machine, class: f.Class, found: make(map[string]library), missing: make(map[string]bool)}
+	content, err := os.ReadFile(filepath.Join(root, "etc/ld.so.cache"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil // musl, or a glibc that does without
 	}
@@ -130,7 +133,7 @@ func newResolver(java string) (*resolver, error) {
 		r.cached, err = parseLoaderCache(content)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read /etc/ld.so.cache: %w", err)
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(root, "etc/ld.so.cache"), err)
 	}
 	return r, nil
 }
@@ -164,7 +167,7 @@ func (r *resolver) follow(path string, own map[string]bool) error {
 		if own[name] || name == filepath.Base(r.loader) || r.found[name].path != "" {
 			continue
 		}
-		found, ok := r.find(name, runPath(f, path))
+		found, ok := r.find(name, r.runPath(f, path))
 		if !ok {
 			r.missing[name+", which "+filepath.Base(path)+" needs"] = true
 			continue
@@ -181,18 +184,24 @@ func (r *resolver) take(name, path string, own map[string]bool) error {
 		return nil
 	}
 	r.found[name] = library{name: name, path: path}
-	return r.follow(path, own)
+	real, err := inRoot(r.root, path)
+	if err != nil {
+		return err
+	}
+	return r.follow(real, own)
 }
 
 // runPath lists the directories that the object itself has its needs looked
-// up in.
-func runPath(f *elf.File, path string) []string {
+// up in. What the JDK has beside it is the image's own, so only those in the
+// root file system count.
+func (r *resolver) runPath(f *elf.File, path string) []string {
 	var dirs []string
 	for _, tag := range []elf.DynTag{elf.DT_RUNPATH, elf.DT_RPATH} {
 		values, _ := f.DynString(tag) // absent is not an error, and a broken table was seen by ImportedLibraries
 		for _, value := range values {
+			origin := filepath.Join("/", strings.TrimPrefix(filepath.Dir(path), r.root))
 			for dir := range strings.SplitSeq(value, ":") {
-				dir = strings.NewReplacer("$ORIGIN", filepath.Dir(path), "${ORIGIN}", filepath.Dir(path)).Replace(dir)
+				dir = strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
 				if filepath.IsAbs(dir) {
 					dirs = append(dirs, dir)
 				}
@@ -202,7 +211,8 @@ func runPath(f *elf.File, path string) []string {
 	return dirs
 }
 
-// find returns the first object of that name for our machine.
+// find returns the first object of that name for the machine, by its path in
+// the root file system.
 func (r *resolver) find(name string, dirs []string) (string, bool) {
 	var paths []string
 	for _, dir := range dirs {
@@ -213,7 +223,11 @@ func (r *resolver) find(name string, dirs []string) (string, bool) {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	for _, path := range paths {
-		if f, err := elf.Open(path); err == nil {
+		real, err := inRoot(r.root, path)
+		if err != nil {
+			continue
+		}
+		if f, err := elf.Open(real); err == nil {
 			fits := f.Machine == r.machine && f.Class == r.class
 			f.Close()
 			if fits {
@@ -243,24 +257,28 @@ func (r *resolver) result() (libraries, error) {
 		return libraries{}, errors.New("find the C library: java needs none that this machine has")
 	}
 	for name, l := range r.found {
-		real, err := filepath.EvalSymlinks(l.path)
+		real, err := inRoot(r.root, l.path)
 		if err != nil {
 			return libraries{}, err
 		}
-		r.found[name] = library{name: name, path: real}
+		r.found[name] = library{name: name, path: filepath.Join("/", strings.TrimPrefix(real, r.root))}
 	}
-	return libraries{loader: r.loader, dir: dir, list: r.found, missing: slices.Sorted(maps.Keys(r.missing))}, nil
+	return libraries{root: r.root, loader: r.loader, dir: dir, list: r.found, missing: slices.Sorted(maps.Keys(r.missing))}, nil
 }
 
 // identity names the content of all of them, wherever they are.
 func (l libraries) identity() ([]string, error) {
-	loader, err := fileIdentity(l.loader)
+	path, err := inRoot(l.root, l.loader)
+	if err != nil {
+		return nil, err
+	}
+	loader, err := fileIdentity(path)
 	if err != nil {
 		return nil, err
 	}
 	ids := []string{l.dir, l.loader + " " + loader}
 	for _, name := range slices.Sorted(maps.Keys(l.list)) {
-		id, err := fileIdentity(l.list[name].path)
+		id, err := fileIdentity(filepath.Join(l.root, l.list[name].path))
 		if err != nil {
 			return nil, err
 		}

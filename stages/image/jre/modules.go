@@ -21,6 +21,9 @@ import (
 //
 // An extra module that the JDK does not have is a fault.BadInput.
 func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) ([]string, error) {
+	if jdk.Major < 9 {
+		return modules8(ctx, c, jars, extra)
+	}
 	if err := checkNames(jdk, extra); err != nil {
 		return nil, err
 	}

@@ -116,7 +116,7 @@ func TestModulesOfTheUser(t *testing.T) {
 }
 
 func TestUnknownModuleNamesTheNearest(t *testing.T) {
-	jdk := JDK{Version: "17.0.15", Modules: []string{"java.base", "java.sql", "java.sql.rowset", "jdk.jfr"}}
+	jdk := JDK{Version: "17.0.15", Major: 17, Modules: []string{"java.base", "java.sql", "java.sql.rowset", "jdk.jfr"}}
 	_, err := Modules(t.Context(), newCache(t), jdk, nil, []string{"java.sql", "java.sql.rowsets"})
 	if fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), `JDK 17.0.15 has no module "java.sql.rowsets"`) {
 		t.Errorf("got %v", err)

@@ -183,13 +183,14 @@ func (l libraries) origins(jdk JDK) []string {
 	for _, lib := range l.list {
 		list = append(list, lib.path)
 	}
-	for _, of := range []string{"lib/modules", "lib/server/libjvm.so", "bin/java"} {
-		if path, err := filepath.EvalSymlinks(filepath.Join(jdk.Home, of)); err == nil {
-			list = append(list, path)
+	inside := func(path string) {
+		if path, err := inRoot(l.root, path); err == nil {
+			list = append(list, filepath.Join("/", strings.TrimPrefix(path, l.root)))
 		}
 	}
-	if path, err := filepath.EvalSymlinks(l.loader); err == nil {
-		list = append(list, path)
+	for _, of := range []string{"lib/modules", "lib/server/libjvm.so", "lib/rt.jar", "bin/java"} {
+		inside(filepath.Join("/", strings.TrimPrefix(jdk.runtime(), l.root), of))
 	}
+	inside(l.loader)
 	return list
 }

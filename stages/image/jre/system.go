@@ -69,71 +69,89 @@ func surroundings(jdk JDK, desktop bool) (system, error) {
 	}}
 	// The libraries are this distribution's, so its name is the true one:
 	// scanners look their known faults up by it.
-	release, err := os.ReadFile("/etc/os-release")
+	path, err := inRoot(jdk.Root, "/etc/os-release")
+	if err != nil {
+		return system{}, fmt.Errorf("read the name of this system: %w", err)
+	}
+	release, err := os.ReadFile(path)
 	switch {
 	case err == nil:
 		s.files = append(s.files, content{"etc/os-release", release})
 	case !errors.Is(err, fs.ErrNotExist):
 		return system{}, fmt.Errorf("read the name of this system: %w", err)
 	}
-	if err := s.addLocale("/"); err != nil {
+	roots := []string{jdk.Root, "/"} // what another machine's lacks may be taken from this one's
+	if err := s.addLocale(roots...); err != nil {
 		return system{}, fmt.Errorf("read the locale C.UTF-8: %w", err)
 	}
 	if desktop {
-		if err := s.addFonts("/"); err != nil {
+		if err := s.addFonts(roots...); err != nil {
 			return system{}, fmt.Errorf("read the fonts: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// addLocale takes the C library's tables of C.UTF-8; without them Java 17
-// cannot name files outside ASCII.
-func (s *system) addLocale(root string) error {
-	err := filepath.WalkDir(filepath.Join(root, localeDir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+// addLocale takes the C library's tables of C.UTF-8 from the first root that has
+// them; without them Java 17 cannot name files outside ASCII.
+func (s *system) addLocale(roots ...string) error {
+	for _, root := range roots {
+		err := filepath.WalkDir(filepath.Join(root, localeDir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(root, path)
+			s.files = append(s.files, content{name, data})
+			return err
+		})
+		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		s.files = append(s.files, content{name, data})
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		s.lacking = append(s.lacking, "this machine has no /"+localeDir+": in the image, file names outside ASCII will not work")
-		return nil
 	}
-	return err
+	s.lacking = append(s.lacking, "this machine has no /"+localeDir+": in the image, file names outside ASCII will not work (Debian: libc-bin)")
+	return nil
 }
 
-// addFonts takes the first family that this machine has, in a regular and a
-// bold sans, a serif and a fixed-width face: Java's logical fonts.
-func (s *system) addFonts(root string) error {
+// addFonts takes the first family that a root has, in a regular and a bold
+// sans, a serif and a fixed-width face: Java's logical fonts.
+func (s *system) addFonts(roots ...string) error {
 	families := [][]string{
 		{"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf"},
 		{"LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf", "LiberationSerif-Regular.ttf", "LiberationMono-Regular.ttf"},
 	}
-	for _, faces := range families {
-		var found []content
-		for _, face := range faces {
-			data, err := readFont(root, face)
+	for _, root := range roots {
+		for _, faces := range families {
+			found, err := readFonts(root, faces)
 			if err != nil {
 				return err
 			}
-			if data != nil {
-				found = append(found, content{fontDir + "/" + face, data})
+			if len(found) > 0 {
+				s.files = append(append(s.files, found...), content{"etc/fonts/fonts.conf", []byte(fontconfig)})
+				return nil
 			}
-		}
-		if len(found) > 0 {
-			s.files = append(append(s.files, found...), content{"etc/fonts/fonts.conf", []byte(fontconfig)})
-			return nil
 		}
 	}
 	s.lacking = append(s.lacking, "this machine has neither the DejaVu nor the Liberation fonts: in the image, Java cannot draw text (Debian: fonts-dejavu-core)")
 	return nil
+}
+
+// readFonts reads those of faces that a root has.
+func readFonts(root string, faces []string) ([]content, error) {
+	var found []content
+	for _, face := range faces {
+		data, err := readFont(root, face)
+		if err != nil {
+			return nil, err
+		}
+		if data != nil {
+			found = append(found, content{fontDir + "/" + face, data})
+		}
+	}
+	return found, nil
 }
 
 // readFont looks in the folders of the distributions: truetype/dejavu,
@@ -186,12 +204,16 @@ func (l libraries) entries() ([]oci.File, error) {
 		list = append(list, f)
 		return err
 	}
-	if err := add(strings.TrimPrefix(l.loader, "/"), l.loader); err != nil {
+	loader, err := inRoot(l.root, l.loader)
+	if err != nil {
+		return nil, err
+	}
+	if err := add(strings.TrimPrefix(l.loader, "/"), loader); err != nil {
 		return nil, err
 	}
 	for name, lib := range l.list {
 		if path := filepath.Join(l.dir, name); path != l.loader {
-			if err := add(strings.TrimPrefix(path, "/"), lib.path); err != nil {
+			if err := add(strings.TrimPrefix(path, "/"), filepath.Join(l.root, lib.path)); err != nil {
 				return nil, err
 			}
 		}
@@ -214,18 +236,25 @@ func fileEntry(name, path string) (oci.File, error) {
 	return oci.File{Path: name, Mode: mode, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(path) }}, nil
 }
 
-// runtimeEntries are the linked run-time image in a layer. Links that stay
-// inside are kept; what leads out of it (to /etc, on Debian) is copied.
-func runtimeEntries(home string) ([]oci.File, error) {
+// runtimeEntries are the run-time image at home in a layer. Links that stay
+// inside are kept; what leads out of it (to /etc, on Debian) is copied from the
+// file system at root, and left out where it is not there.
+func runtimeEntries(root, home string) ([]oci.File, error) {
 	skip := append(withoutDevice(), "cacerts")
 	var list []oci.File
 	err := filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || slices.Contains(skip, d.Name()) {
+		if err != nil || slices.Contains(skip, d.Name()) {
 			return err
 		}
 		rel, err := filepath.Rel(home, path)
 		if err != nil {
 			return err
+		}
+		if d.IsDir() {
+			if rel == "man" { // of a JDK 8
+				return fs.SkipDir
+			}
+			return nil
 		}
 		name := javaHome + "/" + filepath.ToSlash(rel)
 		if d.Type() == fs.ModeSymlink {
@@ -237,10 +266,32 @@ func runtimeEntries(home string) ([]oci.File, error) {
 				list = append(list, oci.File{Path: name, Mode: fs.ModeSymlink | 0o777, Link: target})
 				return nil
 			}
+			if path, err = linkedFile(root, path, target); err != nil || path == "" {
+				return err
+			}
 		}
 		f, err := fileEntry(name, path)
 		list = append(list, f)
 		return err
 	})
 	return list, err
+}
+
+// linkedFile is what a link at path leads to in the file system at root; empty
+// for nothing, or a folder.
+func linkedFile(root, path, target string) (string, error) {
+	if !filepath.IsAbs(target) {
+		target = filepath.Join("/", strings.TrimPrefix(filepath.Dir(path), root), target)
+	}
+	real, err := inRoot(root, target)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(real); err != nil || info.IsDir() {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return "", err
+	}
+	return real, nil
 }

@@ -131,7 +131,7 @@ func TestRuntimeEntriesCopyWhatLeadsOutside(t *testing.T) {
 	if err := os.Chmod(home+"/bin/java", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	files, err := runtimeEntries(home)
+	files, err := runtimeEntries("/", home)
 	if err != nil {
 		t.Fatal(err)
 	}
