@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"lastline": lastLine,
 			"registry": startRegistry,
 			"ecs":      startECS,
+			"image":    putImage,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {

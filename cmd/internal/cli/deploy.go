@@ -25,7 +25,7 @@ folder) names, or the flags do, without building anything.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env), newDeployTask(env))
+	cmd.AddCommand(newDeployRun(env), newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env), newDeployTask(env))
 	return cmd
 }
 
@@ -64,8 +64,15 @@ func (f deployFlags) steps(env Env, args []string) ([]*rollout.Step, string, err
 	if err != nil {
 		return nil, "", err
 	}
+	f.overlay(&config.Deploy)
 	c := config.Deploy
 	c.Repository, c.Dir = config.Image.Repository, dir
+	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv})
+	return steps, dir, nil
+}
+
+// overlay lays the flags over the file.
+func (f deployFlags) overlay(c *rollout.Config) {
 	for _, given := range []struct {
 		flag string
 		key  *string
@@ -83,8 +90,6 @@ func (f deployFlags) steps(env Env, args []string) ([]*rollout.Step, string, err
 	if f.timeout > 0 {
 		c.Timeout = f.timeout
 	}
-	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv})
-	return steps, dir, nil
 }
 
 // step is the first of steps: the only one, unless there are several services.

@@ -47,7 +47,9 @@ runs the image: the whole road without an AWS account.
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return run(ctx, env, f, dir)
+			return run(ctx, env, f, func(emit func(runner.Event), secret func(...string), ask asking) (road.Result, error) {
+				return runRoad(ctx, env, f, dir, emit, secret, ask)
+			})
 		}),
 	}
 	flags := cmd.Flags()
@@ -67,18 +69,21 @@ runs the image: the whole road without an AWS account.
 	return cmd
 }
 
+// asking asks a person a question that has a yes or no; nil where nobody is.
+type asking = func(ctx context.Context, question string) bool
+
 // run makes the console, takes the road, and tells how it ended in every form
 // that was asked for.
-func run(ctx context.Context, env Env, f runFlags, dir string) error {
+func run(ctx context.Context, env Env, f runFlags, take func(emit func(runner.Event), secret func(...string), ask asking) (road.Result, error)) error {
 	masks := redact.New(redact.FromEnv(env.Environ)...)
 	screen := newConsole(env, f.json, masks)
 	defer screen.Close()
 	start := time.Now()
-	var ask func(context.Context, string) bool
+	var ask asking
 	if !f.json {
 		ask = env.asker(func(question string) { emitNow(screen, runner.Note{Text: question}) })
 	}
-	result, err := runRoad(ctx, env, f, dir, screen.Emit, masks.Add, ask)
+	result, err := take(screen.Emit, masks.Add, ask)
 	result.ExitCode, result.Seconds = exitCode(err), time.Since(start).Seconds()
 	var why cause
 	if err != nil {
@@ -110,7 +115,7 @@ func emitNow(screen *console.Console, body runner.Body) {
 	screen.Emit(runner.Event{Time: time.Now(), Body: body})
 }
 
-func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string), ask func(context.Context, string) bool) (road.Result, error) {
+func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string), ask asking) (road.Result, error) {
 	if f.keep && !f.sandbox {
 		return road.Result{}, fault.New(fault.BadInput, "add --sandbox", "--keep goes with --sandbox")
 	}
