@@ -18,6 +18,7 @@ import (
 
 	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/internal/awsconf"
+	"github.com/fastship/fastship/internal/fault"
 )
 
 // renewBefore is how long before its end a kept ECR token is not used any
@@ -217,6 +218,9 @@ func (k *keychain) sweep() {
 // askToken asks ECR for a login.
 func askToken(ctx context.Context, cfg aws.Config) (token, error) {
 	out, err := ecr.NewFromConfig(cfg).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	if isDenied(err) {
+		return token{}, fault.New(fault.Missing, "allow ecr:GetAuthorizationToken on every resource (*)", "ask ECR for a token: %w", err)
+	}
 	if err != nil {
 		return token{}, fmt.Errorf("ask ECR for a token: %w", awsconf.Explain(cfg, err))
 	}

@@ -170,7 +170,7 @@ func (r *repository) get(ctx context.Context, path string) (mediaType string, bo
 		acceptManifests(req)
 		resp, err := r.http.Do(req)
 		if err != nil {
-			return err
+			return r.cut(ctx, err)
 		}
 		defer resp.Body.Close()
 		if err := registry.CheckResponse(resp, http.StatusOK); err != nil {

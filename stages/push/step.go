@@ -174,9 +174,11 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	if err != nil {
 		return plan, registry.Explain(fault.Missing, "push to", repo, repo.Registry, err)
 	}
-	left, err := r.unlike(ctx, tags, in.Digest)
+	left := tags
 	if s.absent {
 		plan.Lines = append(plan.Lines, fmt.Sprintf("create the repository %s", repo))
+	} else {
+		left, err = r.unlike(ctx, tags, in.Digest)
 	}
 	switch {
 	case err != nil:

@@ -107,15 +107,19 @@ func (t *transfer) try(ctx context.Context) error {
 	if done || err != nil {
 		return err
 	}
-	err = t.send(ctx)
-	if refusesPut(err) && !t.patch && !t.chunked() {
-		t.patch, t.place = true, nil
-		if done, err := t.open(ctx); done || err != nil {
-			return err
-		}
-		if err = t.send(ctx); err == nil {
-			t.r.memory.change(func(n *notes) { n.NoPut = true })
-		}
+	if err = t.send(ctx); !refusesPut(err) || t.patch {
+		return err
+	}
+	// Once more in an upload of its own: by PATCH, and then that is the way;
+	// of a blob in chunks, from its first byte.
+	learn := !t.chunked()
+	t.patch, t.place, t.sent = true, nil, 0
+	t.count.set(0)
+	if done, err := t.open(ctx); done || err != nil {
+		return err
+	}
+	if err = t.send(ctx); err == nil && learn {
+		t.r.memory.change(func(n *notes) { n.NoPut = true })
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -34,12 +35,20 @@ const freshFor = 10 * time.Second
 // asked for its digest alone; of another one, the manifest is read. absent
 // tells that the repository does not exist, where pushing does not make it.
 func (r *repository) look(ctx context.Context, tag string) (absent bool, err error) {
+	absent, err = r.see(ctx, tag)
+	if errors.Is(err, errNoRepository) {
+		return true, nil
+	}
+	return absent, err
+}
+
+func (r *repository) see(ctx context.Context, tag string) (absent bool, err error) {
 	last := r.memory.last(r.repo.RepositoryStr())
 	r.seen = view{tag: tag, at: time.Now()}
 	if last.Tag == tag {
 		digest, err := r.digestOf(ctx, tag)
 		if err != nil {
-			return r.gone(ctx, err)
+			return false, err
 		}
 		if r.seen.digest = digest; digest == last.Digest {
 			r.seen.ours, r.seen.blobs = true, map[cache.Digest]bool{}
@@ -54,7 +63,7 @@ func (r *repository) look(ctx context.Context, tag string) (absent bool, err err
 		return r.isECR() && registry.HasCode(err, transport.NameUnknownErrorCode), nil
 	}
 	if err != nil {
-		return r.gone(ctx, err)
+		return false, err
 	}
 	r.seen.digest = string(cache.Sum(raw))
 	if m := (manifest{r.seen.digest, mediaType, raw}); types.MediaType(mediaType).IsImage() {
@@ -78,13 +87,16 @@ func (m manifest) holds() map[cache.Digest]bool {
 	return held
 }
 
-// gone tells a repository that does not exist from a registry that is out of
-// order: ECR sometimes cuts the connection where it should say so.
-func (r *repository) gone(ctx context.Context, err error) (absent bool, _ error) {
-	if r.api != nil && registry.StatusOf(err) == 0 && r.api.isAbsent(ctx, r.repo.RepositoryStr()) {
-		return true, nil
+// errNoRepository is what the API of a registry says that cut the connection.
+var errNoRepository = errors.New("the repository does not exist")
+
+// cut looks behind a connection that was cut: ECR sometimes does so where it
+// should say that there is no such repository.
+func (r *repository) cut(ctx context.Context, err error) error {
+	if err != nil && r.api != nil && registry.StatusOf(err) == 0 && ctx.Err() == nil && r.api.isAbsent(ctx, r.repo.RepositoryStr()) {
+		return errNoRepository
 	}
-	return false, err
+	return err
 }
 
 func (r *repository) isECR() bool {
@@ -137,7 +149,7 @@ func (r *repository) digestOf(ctx context.Context, tag string) (digest string, e
 		}
 		acceptManifests(req)
 		resp, err := r.do(req, http.StatusOK, http.StatusNotFound)
-		if err == nil && resp.StatusCode == http.StatusOK {
+		if err = r.cut(ctx, err); err == nil && resp.StatusCode == http.StatusOK {
 			digest = resp.Header.Get("Docker-Content-Digest")
 		}
 		return err

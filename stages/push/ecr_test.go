@@ -1,0 +1,553 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/fastship/fastship/internal/awsconf"
+	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/push/ecrtest"
+)
+
+// account is a double of ECR with an empty repository orders, and the means to
+// push there.
+type account struct {
+	*ecrtest.Server
+	deps Deps
+}
+
+func newAccount(t *testing.T, o ecrtest.Options) *account {
+	t.Helper()
+	o.Host = ecrRegistry
+	s := ecrtest.Start(o)
+	t.Cleanup(s.Close)
+	s.Create("orders")
+	to, err := url.Parse(s.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(t.TempDir(), "registries")
+	return &account{s, Deps{
+		Keychain: anonymous().Keychain, Transport: redirect{to}, State: state, Logins: state, scanPoll: time.Millisecond,
+		AWS: func(_ context.Context, region string) (aws.Config, error) {
+			return awsconf.Local(s.Endpoint(), region), nil
+		},
+	}}
+}
+
+func (a *account) step(c Config) *Step {
+	if c.Repository == "" {
+		c.Repository = ecrRegistry + "/orders"
+	}
+	return New(c, a.deps)
+}
+
+// push is one run of another process: Check and Run.
+func (a *account) push(t *testing.T, c Config, in In) (runner.Result[Out], *events, error) {
+	t.Helper()
+	step, e := a.step(c), &events{}
+	if err := step.Check(t.Context()); err != nil {
+		return runner.Result[Out]{}, e, err
+	}
+	r, err := step.Run(t.Context(), e.env(), in)
+	return r, e, err
+}
+
+// TestECRAsksLittle holds the requests of each kind of run, Check included.
+func TestECRAsksLittle(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{})
+	base, lib := random(400_000), random(300_000)
+	first := makeImage(t, t.TempDir(), base, lib, random(1000))
+	asked := func(what string, in In, want ...string) {
+		t.Helper()
+		a.Asked()
+		r, _, err := a.push(t, Config{}, in)
+		if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest {
+			t.Fatalf("%s: %+v, %v", what, r, err)
+		}
+		got := a.Asked()
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s asked %v\nwant %v", what, got, want)
+		}
+	}
+	asked("the first push", first, "GetAuthorizationToken", "GET manifests", "HEAD manifests", "BatchCheckLayerAvailability",
+		"POST blobs/uploads", "POST blobs/uploads", "POST blobs/uploads", "POST blobs/uploads",
+		"PUT blobs/uploads", "PUT blobs/uploads", "PUT blobs/uploads", "PUT blobs/uploads", "PUT manifests")
+	asked("no change", first, "HEAD manifests")
+	asked("a line", makeImage(t, t.TempDir(), base, lib, random(1000)), "HEAD manifests",
+		"POST blobs/uploads", "PUT blobs/uploads", "POST blobs/uploads", "PUT blobs/uploads", "PUT manifests")
+	asked("another library", makeImage(t, t.TempDir(), base, random(300_000), random(1000)), "HEAD manifests", "BatchCheckLayerAvailability",
+		"POST blobs/uploads", "PUT blobs/uploads", "POST blobs/uploads", "PUT blobs/uploads", "POST blobs/uploads", "PUT blobs/uploads", "PUT manifests")
+	asked("back again", first, "HEAD manifests", "HEAD manifests")
+
+	// Another machine knows nothing but the tag.
+	a.deps.State, a.deps.Logins = filepath.Join(t.TempDir(), "other"), ""
+	asked("another machine", first, "GetAuthorizationToken", "GET manifests", "HEAD manifests")
+}
+
+// TestECRLogin: one token for all runs of one identity; one that is refused is
+// replaced; others' files and ends are not trusted.
+func TestECRLogin(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{})
+	in := makeImage(t, t.TempDir(), random(10))
+	tokens := func(c Config) int {
+		t.Helper()
+		a.Asked()
+		if _, _, err := a.push(t, c, in); err != nil {
+			t.Fatal(err)
+		}
+		return len(slices.DeleteFunc(a.Asked(), func(s string) bool { return s != "GetAuthorizationToken" }))
+	}
+	if err := a.step(Config{}).Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(a.deps.State); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Check wrote: %v", err)
+	}
+	if first, second := tokens(Config{}), tokens(Config{}); first != 1 || second != 0 {
+		t.Errorf("asked for %d tokens, then %d", first, second)
+	}
+	if n := tokens(Config{Login: loginFresh}); n != 1 {
+		t.Errorf("image.login: fresh asked for %d tokens", n)
+	}
+	kept, err := filepath.Glob(filepath.Join(a.deps.Logins, "login-*"))
+	if err != nil || len(kept) != 1 {
+		t.Fatal(kept, err)
+	}
+	if info, err := os.Stat(kept[0]); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	a.Revoke()
+	if first, second := tokens(Config{}), tokens(Config{}); first != 1 || second != 0 {
+		t.Errorf("after a refusal: %d tokens, then %d", first, second)
+	}
+	var told []string
+	a.deps.Secret = func(values ...string) { told = append(told, values...) }
+	if tokens(Config{}) != 0 || len(told) == 0 || len(told[0]) != 32 {
+		t.Errorf("of a kept token was told %q", told)
+	}
+	if err := os.Chmod(kept[0], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n := tokens(Config{}); n != 1 {
+		t.Errorf("a file that all may read was trusted: %d tokens", n)
+	}
+	old, err := os.ReadFile(kept[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon := strings.Replace(string(old), `"expires":"`+time.Now().UTC().Format("2006"), `"expires":"2001`, 1)
+	if err := os.WriteFile(kept[0], []byte(soon), 0o600); err != nil || soon == string(old) {
+		t.Fatal(err, soon)
+	}
+	if n := tokens(Config{}); n != 1 {
+		t.Errorf("a token at its end was used: %d", n)
+	}
+	load := a.deps.AWS
+	a.deps.AWS = func(ctx context.Context, region string) (aws.Config, error) {
+		cfg, err := load(ctx, region)
+		cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIDOTHER", SecretAccessKey: "x"}, nil
+		})
+		return cfg, err
+	}
+	if n := tokens(Config{}); n != 1 {
+		t.Errorf("another identity got %d tokens of its own", n)
+	}
+}
+
+// policy is what docs/push.md gives: the actions of a push, and no more.
+var policy = []string{
+	"ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+	"ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage",
+}
+
+// TestECRPolicy: these actions are enough, each of them is needed, and the
+// document names them.
+func TestECRPolicy(t *testing.T) {
+	text, err := os.ReadFile("../../docs/push.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range slices.Concat(policy, []string{"ecr:CreateRepository", "ecr:DescribeImageScanFindings", "ecr:StartImageScan"}) {
+		if !strings.Contains(string(text), `"`+action+`"`) {
+			t.Errorf("docs/push.md does not give %s", action)
+		}
+	}
+	try := func(c Config, allow ...string) error {
+		a := newAccount(t, ecrtest.Options{Allow: allow})
+		if c.Create {
+			a.Delete("orders")
+		}
+		if c.Scan.Fail != "" {
+			a.SetScans("orders", ecrtest.Scan{Status: types.ScanStatusComplete})
+		}
+		_, _, err := a.push(t, c, makeImage(t, t.TempDir(), random(10), random(200_000)))
+		return err
+	}
+	if err := try(Config{}, policy...); err != nil {
+		t.Errorf("the policy is too narrow: %v", err)
+	}
+	for i, action := range policy {
+		err := try(Config{}, slices.Delete(slices.Clone(policy), i, i+1)...)
+		if err == nil || !strings.Contains(fault.HintOf(err), action) {
+			t.Errorf("without %s: %v (%s)", action, err, fault.HintOf(err))
+		}
+	}
+	if err := try(Config{Create: true}, append(slices.Clone(policy), "ecr:CreateRepository")...); err != nil {
+		t.Error(err)
+	}
+	if err := try(Config{Create: true}, policy...); fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(fault.HintOf(err), "ecr:CreateRepository") {
+		t.Errorf("%v (%s)", err, fault.HintOf(err))
+	}
+	gate := Config{Scan: Scan{Fail: "high"}}
+	if err := try(gate, append(slices.Clone(policy), "ecr:DescribeImageScanFindings")...); err != nil {
+		t.Error(err)
+	}
+	if err := try(gate, policy...); !strings.Contains(fault.HintOf(err), "ecr:DescribeImageScanFindings") {
+		t.Errorf("%v (%s)", err, fault.HintOf(err))
+	}
+}
+
+// TestECRRepository: Check tells of one that is not there, in every way in
+// which ECR says so, and Run makes it when that is allowed.
+func TestECRRepository(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		a := newAccount(t, ecrtest.Options{CutAbsent: cut})
+		a.Delete("orders")
+		start := time.Now()
+		err := a.step(Config{}).Check(t.Context())
+		if fault.ClassOf(err) != fault.Missing || !strings.Contains(err.Error(), "does not exist") || !strings.Contains(fault.HintOf(err), "image.create") {
+			t.Errorf("cut %v: %v (%s)", cut, err, fault.HintOf(err))
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("cut %v: took %s", cut, took)
+		}
+		in := makeImage(t, t.TempDir(), random(10))
+		c := Config{Create: true}
+		step := a.step(c)
+		if err := step.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := step.Plan(t.Context(), in)
+		if err != nil || !strings.Contains(fmt.Sprint(plan.Lines), "create the repository") {
+			t.Error(plan, err)
+		}
+		a.Asked()
+		r, e, err := a.push(t, c, in)
+		if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest || !strings.Contains(fmt.Sprint(e.all), "created the repository") {
+			t.Fatalf("cut %v: %v", cut, err)
+		}
+		if n := strings.Count(fmt.Sprint(a.Asked()), "CreateRepository"); n != 1 {
+			t.Errorf("created %d times", n)
+		}
+	}
+}
+
+// TestECRMounts takes blobs from a repository that this machine pushed to, and
+// from the base's, where the account allows it.
+func TestECRMounts(t *testing.T) {
+	for _, mounting := range []bool{true, false} {
+		a := newAccount(t, ecrtest.Options{Mounting: mounting})
+		a.Create("bills")
+		lib := random(400_000)
+		if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), lib, random(10))); err != nil {
+			t.Fatal(err)
+		}
+		in := makeImage(t, t.TempDir(), lib, random(20))
+		r, e, err := a.push(t, Config{Repository: ecrRegistry + "/bills"}, in)
+		if err != nil || a.Tag("bills", r.Out.Tags[0]) != in.Digest {
+			t.Fatal(err)
+		}
+		if (r.Out.Bytes < 100_000) != mounting || (r.Out.Reused == 1) != mounting {
+			t.Errorf("mounting %v: %+v", mounting, r.Out)
+		}
+		if e.last.Done != e.last.Total {
+			t.Errorf("progress %+v", e.last)
+		}
+	}
+	a := newAccount(t, ecrtest.Options{Mounting: true})
+	a.Create("base/java")
+	base := random(400_000)
+	other := *a
+	other.deps.State = ""
+	if _, _, err := other.push(t, Config{Repository: ecrRegistry + "/base/java"}, makeImage(t, t.TempDir(), base)); err != nil {
+		t.Fatal(err)
+	}
+	in := makeImage(t, t.TempDir(), base, random(20))
+	in.Base = ecrRegistry + "/base/java:21@" + in.Digest
+	if r, _, err := a.push(t, Config{}, in); err != nil || r.Out.Bytes > 100_000 || r.Out.Reused != 1 {
+		t.Errorf("%+v, %v", r.Out, err)
+	}
+}
+
+// TestECRRefusesPut: a registry that wants PATCH is sent that, and remembered.
+func TestECRRefusesPut(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{RefusePut: true})
+	for i, most := range []int{99, 0} {
+		a.Asked()
+		if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), random(200_000), random(300_000))); err != nil {
+			t.Fatal(err)
+		}
+		asked := fmt.Sprint(a.Asked())
+		refused := strings.Count(asked, "PUT blobs") - strings.Count(asked, "PATCH blobs")
+		if strings.Count(asked, "PATCH blobs") != 3 || refused > most || i == 0 && refused == 0 {
+			t.Errorf("push %d asked %s", i, asked)
+		}
+	}
+}
+
+// TestECRChunks sends a large blob in parts; one that is cut is sent again
+// alone, and one that ECR does not go on with begins anew.
+func TestECRChunks(t *testing.T) {
+	for name, act := range map[string]func(w http.ResponseWriter){
+		"cut":  func(w http.ResponseWriter) { hijack(w) },
+		"busy": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"416":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t, ecrtest.Options{})
+			var mu sync.Mutex
+			patches := 0
+			a.Before(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPatch {
+					return false
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if patches++; patches != 2 {
+					return false
+				}
+				act(w)
+				return true
+			})
+			step := a.step(Config{})
+			if err := step.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			step.remote.chunk = 5 << 20
+			in := makeImage(t, t.TempDir(), random(17<<20))
+			var e events
+			r, err := step.Run(t.Context(), e.env(), in)
+			if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest {
+				t.Fatal(err)
+			}
+			want := 5 // four parts, one of them twice
+			if name == "416" {
+				want = 6 // one, refused, and four
+			}
+			if patches != want || e.last.Done != r.Out.Bytes {
+				t.Errorf("%d parts, want %d; progress %+v of %d", patches, want, e.last, r.Out.Bytes)
+			}
+		})
+	}
+}
+
+// TestECRThrottles: PutImage is slowed down and gets through.
+func TestECRThrottles(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{PutRate: 10})
+	var tags []string
+	for i := range 12 {
+		tags = append(tags, fmt.Sprint("v", i))
+	}
+	in := makeImage(t, t.TempDir(), random(10))
+	if _, _, err := a.push(t, Config{Tags: tags}, in); err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range tags {
+		if a.Tag("orders", tag) != in.Digest {
+			t.Errorf("%s names %q", tag, a.Tag("orders", tag))
+		}
+	}
+}
+
+// TestECRImmutable: the same image is success, also when nobody knew that it
+// was there; another one names both.
+func TestECRImmutable(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{Immutable: true})
+	first, second := makeImage(t, t.TempDir(), random(10)), makeImage(t, t.TempDir(), random(10))
+	c := Config{Tags: []string{"v1"}}
+	for range 2 {
+		if _, _, err := a.push(t, c, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another machine's push, which this one cannot know of.
+	other := *a
+	other.deps.State = ""
+	if _, _, err := other.push(t, Config{Tags: []string{"v2"}}, second); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.push(t, Config{Tags: []string{"v2"}}, second); err != nil {
+		t.Errorf("the same image: %v", err)
+	}
+	_, _, err := a.push(t, c, second)
+	if fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(err.Error(), "tag v1 is immutable and names "+first.Digest) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestECRLostBlobs: what the record takes for there and is not is sent after
+// all.
+func TestECRLostBlobs(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{})
+	base := random(400_000)
+	if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), base, random(10))); err != nil {
+		t.Fatal(err)
+	}
+	in := makeImage(t, t.TempDir(), base, random(20))
+	image, err := readImage(in.Layout, in.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Forget("orders", string(image.blobs[0].Digest))
+	r, e, err := a.push(t, Config{}, in)
+	if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest || r.Out.Blobs != 3 {
+		t.Errorf("%+v, %v", r.Out, err)
+	}
+	if !strings.Contains(fmt.Sprint(e.all), "looking at each") {
+		t.Error(e.all)
+	}
+}
+
+// TestECRWithoutAPI: where the API's permission is missing, the registry
+// itself is asked.
+func TestECRWithoutAPI(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{})
+	a.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".BatchCheckLayerAvailability") {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"__type":"AccessDeniedException","message":"no"}`)
+			return true
+		}
+		return false
+	})
+	if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), random(10))); err != nil {
+		t.Fatal(err)
+	}
+	if asked := fmt.Sprint(a.Asked()); strings.Count(asked, "HEAD blobs") != 2 {
+		t.Error(asked)
+	}
+}
+
+func TestScanGate(t *testing.T) {
+	finding := func(severity types.FindingSeverity, name string) types.ImageScanFinding {
+		return types.ImageScanFinding{Severity: severity, Name: &name, Attributes: []types.Attribute{{Key: aws.String("package_name"), Value: aws.String("zlib")}, {Key: aws.String("package_version"), Value: aws.String("1.2")}}}
+	}
+	enhanced := func(severity, id, status string) types.EnhancedImageScanFinding {
+		return types.EnhancedImageScanFinding{Severity: &severity, Status: &status, Title: &id, PackageVulnerabilityDetails: &types.PackageVulnerabilityDetails{
+			VulnerabilityId: &id, VulnerablePackages: []types.VulnerablePackage{{Name: aws.String("spring-core"), Version: aws.String("6.0")}}}}
+	}
+	low := finding(types.FindingSeverityLow, "CVE-1")
+	complete := func(f ...types.ImageScanFinding) ecrtest.Scan {
+		return ecrtest.Scan{Status: types.ScanStatusComplete, Findings: f}
+	}
+	for name, c := range map[string]struct {
+		scans []ecrtest.Scan
+		scan  Scan
+		want  string // of the error; empty: it passes
+		said  string
+	}{
+		"nothing":  {[]ecrtest.Scan{{}, {Status: types.ScanStatusPending}, {Status: types.ScanStatusInProgress}, complete()}, Scan{}, "", "found nothing"},
+		"low":      {[]ecrtest.Scan{complete(low, low, low)}, Scan{}, "", "found 3 low"},
+		"pages":    {[]ecrtest.Scan{complete(low, low, low, finding(types.FindingSeverityCritical, "CVE-9"))}, Scan{}, "1 findings of severity high or worse (found 1 critical, 3 low)", "CRITICAL CVE-9 zlib 1.2"},
+		"high":     {[]ecrtest.Scan{complete(finding(types.FindingSeverityHigh, "CVE-2"))}, Scan{}, "severity high", "HIGH CVE-2"},
+		"raised":   {[]ecrtest.Scan{complete(finding(types.FindingSeverityHigh, "CVE-2"))}, Scan{Fail: "critical"}, "", "found 1 high"},
+		"unjudged": {[]ecrtest.Scan{complete(finding(types.FindingSeverityUndefined, "CVE-3"))}, Scan{Fail: "critical"}, "1 undefined", "CVE-3"},
+		"enhanced": {[]ecrtest.Scan{{Status: types.ScanStatusActive, Enhanced: []types.EnhancedImageScanFinding{enhanced("LOW", "a", "ACTIVE"), enhanced("LOW", "b", "ACTIVE"), enhanced("CRITICAL", "CVE-4", "ACTIVE")}}}, Scan{}, "1 critical, 2 low", "CRITICAL CVE-4 spring-core 6.0"},
+		"no scan":  {[]ecrtest.Scan{{}}, Scan{Wait: 20 * time.Millisecond}, "no result after 20ms, the scan's status is none", ""},
+		"slow":     {[]ecrtest.Scan{{Status: types.ScanStatusInProgress}}, Scan{Wait: 20 * time.Millisecond}, "status is IN_PROGRESS", "in progress"},
+		"unknown":  {[]ecrtest.Scan{{Status: "TEA_BREAK"}}, Scan{}, "TEA_BREAK", ""},
+		"pass":     {[]ecrtest.Scan{{Status: types.ScanStatusUnsupportedImage}}, Scan{Unsupported: "pass"}, "", "cannot scan"},
+		"asked":    {[]ecrtest.Scan{{}, complete()}, Scan{Wait: 90 * time.Millisecond}, "", "found nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t, ecrtest.Options{})
+			a.SetScans("orders", c.scans...)
+			if c.scan.Fail == "" {
+				c.scan.Fail = "high"
+			}
+			if name == "nothing" { // a scan on push begins by itself
+				a.SetScans("orders", c.scans[1:]...)
+			}
+			in := makeImage(t, t.TempDir(), random(10))
+			r, e, err := a.push(t, Config{Scan: c.scan}, in)
+			tagged := a.Tag("orders", r.Out.Tags[0]) != ""
+			if c.want == "" && (err != nil || !tagged) || c.want != "" && (err == nil || tagged || !strings.Contains(err.Error(), c.want) || fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "") {
+				t.Errorf("tagged %v, %v (%s)", tagged, err, fault.HintOf(err))
+			}
+			if !strings.Contains(fmt.Sprint(e.all), c.said) {
+				t.Errorf("said %v", e.all)
+			}
+			if c.want == "" { // an image that is there has to pass as well
+				a.SetScans("orders", complete(finding(types.FindingSeverityCritical, "CVE-NEW")))
+				if _, _, err := a.push(t, Config{Scan: c.scan}, in); err == nil {
+					t.Error("a new finding in an image that is there")
+				}
+			}
+		})
+	}
+	// Every status that the SDK knows is judged, and only two let an image pass.
+	for _, status := range types.ScanStatus("").Values() {
+		g := &gate{config: Scan{Fail: "high"}, env: (&events{}).env(), image: &ecr.DescribeImageScanFindingsInput{}}
+		done, err := g.judge(t.Context(), status, &ecr.DescribeImageScanFindingsOutput{ImageScanStatus: &types.ImageScanStatus{Status: status}})
+		passes := done && err == nil
+		if passes != slices.Contains([]types.ScanStatus{types.ScanStatusComplete, types.ScanStatusActive}, status) {
+			t.Errorf("%s: done %v, %v", status, done, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "says nothing") {
+			t.Errorf("%s is not known", status)
+		}
+	}
+	if n := len(types.ScanStatus("").Values()); n != 10 {
+		t.Errorf("the SDK knows %d statuses: judge them", n)
+	}
+	for _, s := range []Scan{{Wait: time.Second}, {Fail: "bad"}, {Fail: "high", Unsupported: "x"}} {
+		if err := s.check(ecrRegistry); fault.ClassOf(err) != fault.BadInput {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if err := (Scan{Fail: "high"}).check("ghcr.io"); fault.ClassOf(err) != fault.BadInput {
+		t.Error(err)
+	}
+}
+
+// TestTwoPushesAtOnce: both end well, whoever is first.
+func TestTwoPushesAtOnce(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{Immutable: true})
+	in := makeImage(t, t.TempDir(), random(6<<20), random(100))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, _, err := a.push(t, Config{Tags: []string{"v1"}}, in); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if a.Tag("orders", "v1") != in.Digest {
+		t.Error("not there")
+	}
+	if left, err := filepath.Glob(filepath.Join(a.deps.State, "upload-*")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
