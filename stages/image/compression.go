@@ -1,6 +1,8 @@
 package image
 
 import (
+	"context"
+
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fastship/fastship/stages/internal/oci"
@@ -13,10 +15,20 @@ const (
 	compressionZstd = "zstd"
 )
 
+// settle decides auto for an image that is pushed, by asking who will pull it.
+func (s *Step) settle(ctx context.Context) {
+	if s.config.Compression != "" && s.config.Compression != compressionAuto || !s.config.Pushed || s.deps.Zstd == nil {
+		return
+	}
+	if s.deps.Zstd(ctx) {
+		s.config.Compression = compressionZstd
+	}
+}
+
 // zstd tells whether layers are compressed by zstd. Every reader of an OCI
 // layout takes it: the layout has no form that is older than zstd layers are.
-// Who pulls from a registry is not known here, and Docker before 23 fails on
-// it (“invalid tar header”), in the middle of a rollout.
+// Of who pulls from a registry that is only known by asking (settle): Docker
+// before 23 fails on it (“invalid tar header”), in the middle of a rollout.
 func (c Config) zstd() bool {
 	return c.Compression == compressionZstd || c.Compression != compressionGzip && !c.Pushed
 }

@@ -65,6 +65,9 @@ type Deps struct {
 	// Getenv is os.LookupEnv or its like, for what the docker command reads
 	// of the environment; nil is an empty one.
 	Getenv func(name string) (string, bool)
+	// Zstd tells whether all that will pull a pushed image is known to read
+	// zstd layers. Nil means that nobody is known.
+	Zstd func(context.Context) bool
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.
 	Keychain authn.Keychain

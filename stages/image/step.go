@@ -121,6 +121,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 }
 
 func (s *Step) plan(ctx context.Context, in In) (runner.Plan[Out], error) {
+	s.settle(ctx)
 	plan := runner.Plan[Out]{Out: Out{Layout: s.config.Layout}}
 	platforms, err := s.platforms(ctx)
 	if err != nil {
@@ -214,6 +215,7 @@ func (s *Step) planBase(ctx context.Context, in In, platforms []v1.Platform) (st
 // Run makes the image and its layout.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
 	var r runner.Result[Out]
+	s.settle(ctx)
 	targets, err := s.targets(ctx, in.JavaHome)
 	if err != nil { // before any work
 		return r, err

@@ -27,7 +27,10 @@ type Group struct {
 var _ runner.Step[In, Out] = (*Group)(nil)
 
 // Stage is the step for a configuration: of one service, or of several.
-func Stage(cfg Config, deps Deps) runner.Step[In, Out] {
+func Stage(cfg Config, deps Deps) interface {
+	runner.Step[In, Out]
+	Destination
+} {
 	if len(cfg.Services) == 0 {
 		return New(cfg, deps)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fastship/fastship/deploy"
@@ -125,6 +126,9 @@ const (
 type Step struct {
 	cfg  Config
 	deps Deps
+
+	mu   sync.Mutex
+	seen *deploy.Plan // by first
 }
 
 var _ runner.Step[In, Out] = (*Step)(nil)
@@ -169,7 +173,7 @@ func (s *Step) Check(ctx context.Context) error {
 	if err := errors.Join(deploy.CheckPolicy(s.cfg.Rollback), deploy.CheckUntil(s.cfg.WaitFor)); err != nil {
 		return err
 	}
-	_, plan, err := s.prepare(ctx, "")
+	plan, err := s.first(ctx)
 	if err != nil {
 		return err
 	}

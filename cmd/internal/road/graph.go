@@ -3,12 +3,10 @@ package road
 import (
 	"context"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image"
@@ -26,7 +24,11 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
 	job := mavenStep(opt, memory)
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
-	img := runner.Add(b, imageStep(opt, &memory.Cache, job), runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
+	var service destination // nil: nobody knows who will run the image
+	if opt.deploys() {
+		service = rollout.Stage(opt.rollout())
+	}
+	img := runner.Add(b, imageStep(opt, &memory.Cache, job, service), runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
 	pushed := runner.Join(b, src, img, pushIn)
 	switch {
 	case opt.Sandbox:
@@ -38,12 +40,16 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
 		reference := runner.Add(b, push.New(opt.pushConfig(), opt.pushDeps()), pushed)
-		if opt.Spec.Deploy.Deploys() {
-			config, deps := opt.rollout()
-			runner.Add(b, rollout.Stage(config, deps), runner.Map(b, reference, rolloutIn))
+		if service != nil {
+			runner.Add(b, service, runner.Map(b, reference, rolloutIn))
 		}
 	}
 	return b, nil
+}
+
+// deploys tells whether this run has a rollout outside the sandbox.
+func (o Options) deploys() bool {
+	return !o.Sandbox && o.Spec.Image.Repository != "" && o.Spec.Deploy.Deploys()
 }
 
 // pushDeps has the role for the registry of its account: what deploys there
@@ -74,7 +80,10 @@ func (o Options) rollout() (rollout.Config, rollout.Deps) {
 	config := o.Spec.Deploy
 	config.Repository, config.Dir = o.Spec.Image.Repository, o.Dir
 	if base := o.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
-		config.Image = deploy.ImageFacts{Bare: true, Platform: "linux/" + runtime.GOARCH}
+		config.Image.Bare = true
+	}
+	if platforms := o.Spec.Image.Platforms; len(platforms) == 1 { // without any, the image is made for the service
+		config.Image.Platform = platforms[0]
 	}
 	return config, rollout.Deps{Getenv: lookup(o.Environ), Ask: o.Ask, State: o.recordDir()}
 }
@@ -110,18 +119,23 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
 // that cannot link is found before anything is built.
-func imageStep(opt Options, memory *cache.Cache, job *maven.Step) runner.Step[image.In, image.Out] {
+func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination) runner.Step[image.In, image.Out] {
 	config := opt.Spec.Image.Image()
 	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
-	return image.New(config, image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
+	deps := image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
 		home, err := job.JDK(ctx)
 		if err != nil {
 			return "", nil // the job's own check says it
 		}
 		return home, nil
-	}})
+	}}
+	if service != nil {
+		deps.Platform = func(ctx context.Context) (string, error) { return platformOf(ctx, service) }
+		deps.Zstd = func(ctx context.Context) bool { return zstdReaders(ctx, service) }
+	}
+	return image.New(config, deps)
 }
 
 func mavenIn(s source.Out) maven.In {
