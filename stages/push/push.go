@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/cache"
 )
 
 // Config is what the image section of fastship.yaml says to this stage.
@@ -23,6 +23,8 @@ type Config struct {
 	// or fresh, another one in each run.
 	Login string `yaml:"login"`
 	Scan  Scan   `yaml:"scan"` // what ECR's scan must not have found
+	Sign  Sign   `yaml:"sign"` // by which key the image is signed
+	Dir   string `yaml:"-"`    // the project's folder, absolute
 	Files Files  `yaml:"-"`    // that name the image once it is pushed
 }
 
@@ -56,6 +58,15 @@ type Deps struct {
 	// Logins is the user's folder for ECR tokens that still live; empty keeps
 	// none.
 	Logins string
+	// Attachments gives what is to be attached to the image of that digest;
+	// nil for nothing. It may take its time: it is asked when the image is
+	// there, and a step that does not sign does not wait.
+	Attachments func(ctx context.Context, digest string) ([]Attachment, error)
+	// Cache remembers what is attached already; nil asks the registry.
+	Cache *cache.Cache
+	// Getenv finds the variables of the signing key: COSIGN_PASSWORD, and what
+	// env://NAME names.
+	Getenv func(name string) (string, bool)
 	// Secret is told every password and token that is found, so that it can
 	// be masked; nil tells nobody.
 	Secret func(values ...string)
@@ -69,12 +80,9 @@ type In struct {
 	Digest string // the manifest's, or the index's
 	// Base is the pinned reference of the base image, whose layers the layout
 	// may lack; empty when it has them all.
-	Base string
-	// Attachments are manifests in the layout whose subject is the image:
-	// Name is sbom, provenance, ….
-	Attachments []runner.Descriptor
-	Commit      string // for the default tag; empty outside git
-	Dirty       bool   // a dirty tree is never tagged as its commit
+	Base   string
+	Commit string // for the default tag; empty outside git
+	Dirty  bool   // a dirty tree is never tagged as its commit
 }
 
 // Out is where the image is now.

@@ -17,6 +17,7 @@ import (
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
+	"github.com/fastship/fastship/stages/push/sign"
 )
 
 // Step pushes the image.
@@ -28,6 +29,7 @@ type Step struct {
 	mu     sync.Mutex
 	remote *repository // once connected
 	absent bool        // Check found no repository, which Run is to make
+	key    *sign.Key   // once read
 }
 
 // New makes the step.
@@ -51,6 +53,9 @@ func (s *Step) Check(ctx context.Context) error {
 		err = s.checkFiles(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if _, err := s.signer(ctx); err != nil {
 		return err
 	}
 	r, err := s.connect(ctx, repo)
@@ -210,6 +215,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in In) (runner.Result[Out], error) {
 	tags := s.tags(in)
 	r := runner.Result[Out]{Out: Out{Reference: repo.Name() + "@" + in.Digest, Tags: tags}}
+	key, err := s.signer(ctx)
+	if err != nil {
+		return r, err
+	}
 	image, err := readImage(in.Layout, in.Digest)
 	if err != nil {
 		return r, err
@@ -239,6 +248,12 @@ func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in
 		return r, err
 	}
 	remote.memory.pushed(repo.RepositoryStr(), tags[0], image)
+	switch {
+	case key == nil:
+		s.attachLater(env, remote, image.root)
+	case len(left) == 0: // signed by an earlier run, if it came that far
+		return r, s.attach(ctx, env, remote, image.root, key)
+	}
 	return r, nil
 }
 
@@ -292,18 +307,30 @@ func (s *Step) send(ctx context.Context, env runner.Env, r *repository, i image,
 }
 
 // name stores the manifests: those of an index first, then the image's own
-// under its tags. With a gate, the tags come after the scan.
+// under its tags. With a gate, the tags come after the scan, and with a key
+// after the signatures: nobody finds the image under a tag before.
 func (s *Step) name(ctx context.Context, env runner.Env, r *repository, i image, tags []string) error {
 	for _, child := range i.children {
 		if _, err := r.putManifest(ctx, child.digest, child); err != nil {
 			return err
 		}
 	}
-	if s.config.Scan.Fail != "" {
+	key, err := s.signer(ctx)
+	if err != nil {
+		return err
+	}
+	if s.config.Scan.Fail != "" || key != nil {
 		if _, err := r.putManifest(ctx, i.root.digest, i.root); err != nil {
 			return err
 		}
+	}
+	if s.config.Scan.Fail != "" {
 		if err := s.gate(ctx, env, r, i.root.digest); err != nil {
+			return err
+		}
+	}
+	if key != nil {
+		if err := s.attach(ctx, env, r, i.root, key); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,8 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	if opt.deploys() {
 		service = rollout.Stage(opt.rollout())
 	}
-	img := runner.Add(b, imageStep(opt, &memory.Cache, job, service), runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
+	made := imageStep(opt, &memory.Cache, job, service)
+	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
 	pushed := runner.Join(b, src, img, pushIn)
 	switch {
 	case opt.Sandbox:
@@ -39,7 +40,7 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Deploys():
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
-		reference := runner.Add(b, push.New(opt.pushConfig(), opt.pushDeps()), pushed)
+		reference := runner.Add(b, push.New(opt.pushConfig(), opt.attaching(&memory.Cache, made)), pushed)
 		if service != nil {
 			runner.Add(b, service, runner.Map(b, reference, rolloutIn))
 		}
@@ -55,7 +56,7 @@ func (o Options) deploys() bool {
 // pushDeps has the role for the registry of its account: what deploys there
 // pushes there, too.
 func (o Options) pushDeps() push.Deps {
-	d := push.Deps{Secret: o.Secret, Role: o.Spec.Deploy.Role, ExternalID: o.Spec.Deploy.ExternalID}
+	d := push.Deps{Secret: o.Secret, Role: o.Spec.Deploy.Role, ExternalID: o.Spec.Deploy.ExternalID, Getenv: lookup(o.Environ)}
 	if o.CacheDir != "" {
 		// The user's, whatever the cache's scope: nothing of it ever reaches a store.
 		d.State = filepath.Join(o.CacheDir, "registries")
@@ -69,8 +70,24 @@ func (o Options) pushDeps() push.Deps {
 	return d
 }
 
+// attaching lends the push what the image's step knows of the image.
+func (o Options) attaching(memory *cache.Cache, made *image.Step) push.Deps {
+	d := o.pushDeps()
+	d.Cache = memory
+	d.Attachments = func(ctx context.Context, digest string) ([]push.Attachment, error) {
+		list, err := made.Attachments(ctx, digest)
+		var out []push.Attachment
+		for _, a := range list {
+			out = append(out, push.Attachment(a))
+		}
+		return out, err
+	}
+	return d
+}
+
 func (o Options) pushConfig() push.Config {
 	config := o.Spec.Image.Push()
+	config.Dir = o.Dir
 	config.Files.Definitions, config.Files.Detail = o.inProject(config.Files.Definitions), o.inProject(config.Files.Detail)
 	config.Files.Container = o.Spec.Deploy.Container
 	return config
@@ -119,7 +136,7 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
 // that cannot link is found before anything is built.
-func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination) runner.Step[image.In, image.Out] {
+func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination) *image.Step {
 	config := opt.Spec.Image.Image()
 	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir

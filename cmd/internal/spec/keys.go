@@ -86,6 +86,8 @@ var keys = []key{
 	{path: "image.scan.fail", doc: "The least severity that stops the run: critical, high, medium, low or informational.", initial: "no gate", check: severity, example: "high"},
 	{path: "image.scan.wait", doc: "How long the scan may take.", initial: "5m", example: "10m"},
 	{path: "image.scan.unsupported", doc: "What becomes of an image that ECR cannot scan: fail or pass.", initial: "fail", check: unsupported, example: "pass"},
+	{path: "image.sign", doc: "Sign the image, and what is attached to it, before it gets its tags; cosign can verify it."},
+	{path: "image.sign.key", doc: "The key: a file of cosign's (its password in COSIGN_PASSWORD) or in PKCS #8, env://NAME with its text, or awskms:///KEY.", example: "cosign.key"},
 
 	{path: "deploy", doc: "The ECS service that runs the image."},
 	{path: "deploy.cluster", doc: "The cluster's name or ARN.", initial: "ECS's default cluster", check: ecsName},
