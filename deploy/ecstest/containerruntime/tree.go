@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/unpack"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -99,7 +100,7 @@ func (r *Runtime) layerTree(ctx context.Context, layer v1.Layer, diffID v1.Hash)
 		err := inRoot(dir, func(root *os.Root) error {
 			return unpackLayer(ctx, root, layer, diffID, false)
 		})
-		if !errors.Is(err, errWhiteout) {
+		if !errors.Is(err, unpack.ErrWhiteout) {
 			return err
 		}
 		if err := os.RemoveAll(filepath.Join(dir, rootDir)); err != nil {
@@ -160,15 +161,14 @@ func unpackLayer(ctx context.Context, root *os.Root, layer v1.Layer, diffID v1.H
 	}
 	defer blob.Close()
 	compressed := withContext(ctx, blob)
-	plain, done, err := decompress(compressed)
+	plain, done, err := unpack.Decompress(compressed)
 	if err != nil {
 		return fmt.Errorf("decompress layer %s: %w", digest, err)
 	}
 	defer done()
 	sum := sha256.New()
 	content := io.TeeReader(plain, sum)
-	u := &unpacker{root: root, owners: os.Geteuid() == 0, onto: onto, seen: map[string]struct{}{}, room: taskStorage}
-	err = u.unpack(content)
+	err = unpack.New(root, onto).Unpack(content)
 	if err == nil {
 		_, err = io.Copy(io.Discard, content) // what pads the tar counts
 	}

@@ -1,4 +1,6 @@
-package containerruntime
+// Package unpack lays layers of images into a tree of files, as container
+// engines do.
+package unpack
 
 import (
 	"archive/tar"
@@ -22,13 +24,13 @@ const (
 	opaqueWhiteout = ".wh..wh..opq"
 )
 
-// errWhiteout says that a layer takes something away and cannot be a tree of
+// ErrWhiteout says that a layer takes something away and cannot be a tree of
 // its own.
-var errWhiteout = errors.New("the layer has whiteouts")
+var ErrWhiteout = errors.New("the layer has whiteouts")
 
-// unpacker lays the entries of one layer into a tree. Nothing it does leaves
+// Unpacker lays the entries of one layer into a tree. Nothing it does leaves
 // root, whatever the names and links in the layer or in the tree say.
-type unpacker struct {
+type Unpacker struct {
 	root   *os.Root
 	owners bool                // keep owners: for root only
 	onto   bool                // the tree has the layers below it, which whiteouts act on
@@ -36,14 +38,21 @@ type unpacker struct {
 	room   int64               // bytes that files may still take
 }
 
-// taskStorage is what a task has for its image on Fargate, unless it asks for
-// more (ephemeralStorage). It also bounds what a small, hostile archive may
-// grow to.
-const taskStorage = 20 << 30
+// TaskStorage is what a task has for its image on Fargate, in bytes, unless it
+// asks for more (ephemeralStorage). It also bounds what a small, hostile
+// archive may grow to.
+const TaskStorage = 20 << 30
 
-// decompress reads a layer's blob by what its first bytes are: media types
+// New makes the unpacker of one layer. Onto says that root has the layers
+// below it; without, a layer that takes files away is refused by ErrWhiteout.
+// Root's own processes keep owners, others cannot.
+func New(root *os.Root, onto bool) *Unpacker {
+	return &Unpacker{root: root, owners: os.Geteuid() == 0, onto: onto, seen: map[string]struct{}{}, room: TaskStorage}
+}
+
+// Decompress reads a layer's blob by what its first bytes are: media types
 // are known to lie. close frees the decompressor.
-func decompress(r io.Reader) (plain io.Reader, close func(), err error) {
+func Decompress(r io.Reader) (plain io.Reader, close func(), err error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	magic, _ := buffered.Peek(4) // too short: an empty or broken tar, which says so
 	switch {
@@ -63,8 +72,8 @@ func decompress(r io.Reader) (plain io.Reader, close func(), err error) {
 	return buffered, func() {}, nil
 }
 
-// unpack reads a tar to its end.
-func (u *unpacker) unpack(r io.Reader) error {
+// Unpack reads a tar to its end.
+func (u *Unpacker) Unpack(r io.Reader) error {
 	archive := tar.NewReader(r)
 	for {
 		header, err := archive.Next()
@@ -80,7 +89,7 @@ func (u *unpacker) unpack(r io.Reader) error {
 	}
 }
 
-func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
+func (u *Unpacker) entry(h *tar.Header, content io.Reader) error {
 	name := path.Clean("/" + h.Name)[1:]
 	if name == "" {
 		if h.Typeflag == tar.TypeDir {
@@ -95,7 +104,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	base := path.Base(name)
 	if strings.HasPrefix(base, whiteoutPrefix) {
 		if !u.onto {
-			return errWhiteout
+			return ErrWhiteout
 		}
 		return u.whiteout(parent, base)
 	}
@@ -110,7 +119,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 }
 
 // clear takes away what an entry replaces; a directory merges with one.
-func (u *unpacker) clear(name string, dir bool) error {
+func (u *Unpacker) clear(name string, dir bool) error {
 	info, err := u.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && dir && info.IsDir() {
 		return nil
@@ -121,7 +130,7 @@ func (u *unpacker) clear(name string, dir bool) error {
 	return u.root.RemoveAll(name)
 }
 
-func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
+func (u *Unpacker) create(name string, h *tar.Header, content io.Reader) error {
 	switch h.Typeflag {
 	case tar.TypeDir:
 		if err := u.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -161,7 +170,7 @@ func (u *unpacker) create(name string, h *tar.Header, content io.Reader) error {
 	return u.root.Chtimes(name, h.ModTime, h.ModTime) // class data archives look at jars' times
 }
 
-func (u *unpacker) file(name string, content io.Reader) error {
+func (u *Unpacker) file(name string, content io.Reader) error {
 	f, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -170,7 +179,7 @@ func (u *unpacker) file(name string, content io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-func (u *unpacker) own(name string, h *tar.Header) error {
+func (u *Unpacker) own(name string, h *tar.Header) error {
 	if !u.owners {
 		return nil
 	}
@@ -179,7 +188,7 @@ func (u *unpacker) own(name string, h *tar.Header) error {
 
 // mode is the entry's; without owners everything belongs to one user, who must
 // be able to clear it away again.
-func (u *unpacker) mode(h *tar.Header) fs.FileMode {
+func (u *Unpacker) mode(h *tar.Header) fs.FileMode {
 	mode := h.FileInfo().Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 	if !u.owners {
 		mode |= 0o400
@@ -190,7 +199,7 @@ func (u *unpacker) mode(h *tar.Header) fs.FileMode {
 	return mode
 }
 
-func (u *unpacker) whiteout(parent, base string) error {
+func (u *Unpacker) whiteout(parent, base string) error {
 	if base != opaqueWhiteout {
 		return u.root.RemoveAll(path.Join(parent, strings.TrimPrefix(base, whiteoutPrefix)))
 	}
@@ -215,7 +224,7 @@ func (u *unpacker) whiteout(parent, base string) error {
 
 // hide takes away what lower layers have at name, and keeps what this layer
 // put there before its whiteout came.
-func (u *unpacker) hide(name string) error {
+func (u *Unpacker) hide(name string) error {
 	if _, ours := u.seen[name]; !ours {
 		return u.root.RemoveAll(name)
 	}
@@ -231,7 +240,7 @@ const maxLinks = 40
 
 // parent returns where a directory of the layer really is in the tree: its
 // symlinks are followed as in a chroot, missing directories are made.
-func (u *unpacker) parent(dir string) (string, error) {
+func (u *Unpacker) parent(dir string) (string, error) {
 	if dir == "." {
 		return ".", nil
 	}

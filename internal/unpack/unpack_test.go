@@ -1,4 +1,4 @@
-package containerruntime
+package unpack
 
 import (
 	"archive/tar"
@@ -95,8 +95,8 @@ func unpackAll(t testing.TB, dir string, layers ...[]byte) error {
 	}
 	defer root.Close()
 	for _, l := range layers {
-		u := &unpacker{root: root, owners: os.Geteuid() == 0, onto: true, seen: map[string]struct{}{}, room: 1 << 20}
-		if err := u.unpack(bytes.NewReader(l)); err != nil {
+		u := &Unpacker{root: root, owners: os.Geteuid() == 0, onto: true, seen: map[string]struct{}{}, room: 1 << 20}
+		if err := u.Unpack(bytes.NewReader(l)); err != nil {
 			return err
 		}
 	}
@@ -221,7 +221,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		before := outsideOf(t, top, inside)
 		for _, raw := range [][]byte{lower, upper} {
-			plain, done, err := decompress(bytes.NewReader(raw))
+			plain, done, err := Decompress(bytes.NewReader(raw))
 			if err != nil {
 				continue
 			}
@@ -229,8 +229,8 @@ func FuzzUnpack(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u := &unpacker{root: root, onto: true, seen: map[string]struct{}{}, room: 1 << 20}
-			_ = u.unpack(io.LimitReader(plain, 1<<20)) // what it refuses is not the point
+			u := &Unpacker{root: root, onto: true, seen: map[string]struct{}{}, room: 1 << 20}
+			_ = u.Unpack(io.LimitReader(plain, 1<<20)) // what it refuses is not the point
 			done()
 			root.Close()
 		}
