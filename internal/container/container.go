@@ -21,6 +21,8 @@ package container
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -48,10 +50,23 @@ type Spec struct {
 	Hostname string
 	// ReadonlyRoot makes the root read-only, /tmp included.
 	ReadonlyRoot bool
+	// Steady takes chance out of the program as far as this machine allows:
+	// addresses that are not randomised, one processor, batch scheduling.
+	Steady bool
 	// Stdout and Stderr receive the program's output line by line, without
 	// line endings, one call at a time each; nil drops it. Lines longer than
 	// 64 KiB come in pieces.
 	Stdout, Stderr func(line string) `json:"-"`
+}
+
+// Written names the file, on this machine, that a container with this Scratch
+// has written at path inside; it is there once the container has ended.
+func Written(scratch, path string) string {
+	upper := filepath.Join(scratch, "upper", path)
+	if _, err := os.Lstat(upper); err == nil {
+		return upper
+	}
+	return filepath.Join(scratch, "root", path) // a copy, where overlays are not allowed
 }
 
 // Exit is how a container's program ended.

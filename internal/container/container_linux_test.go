@@ -49,6 +49,18 @@ func TestProgramIsWhatItsSpecSays(t *testing.T) {
 	}
 }
 
+func TestSteady(t *testing.T) {
+	s, l := spec(t, "steady")
+	s.Steady = true
+	run(t, s).Wait()
+	if !l.has("processors 1 policy 3") { // SCHED_BATCH
+		t.Error(l.all)
+	}
+	if os.Geteuid() == 0 && !l.has("personality 00040000 <nil>") { // others may not read it in a namespace of users
+		t.Error(l.all)
+	}
+}
+
 func TestRootKeepsFewCapabilitiesAndSeesNoKernelMemory(t *testing.T) {
 	s, l := spec(t, "report")
 	if exit := run(t, s).Wait(); exit.Code != 0 {

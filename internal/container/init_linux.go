@@ -63,6 +63,9 @@ func live(control packets, spec Spec) int {
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	if spec.Steady {
+		steady()
+	}
 	pid, ended, err := p.fork(p.args, os.Stdout, os.Stderr)
 	if err != nil {
 		a := failure(0, err)

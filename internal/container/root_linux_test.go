@@ -17,6 +17,9 @@ func TestRootIsWrittenToItsScratchOnly(t *testing.T) {
 	if !l.has("/tmp/a <nil>") || !l.has("/closed/file <nil>") {
 		t.Error(l.all)
 	}
+	if raw, err := os.ReadFile(Written(s.Scratch, "/tmp/a")); err != nil || string(raw) != "hi" {
+		t.Errorf("%s %v", raw, err)
+	}
 	for dir, want := range map[string]string{s.Layers[0]: "old", s.Layers[1]: "higher"} {
 		if raw, err := os.ReadFile(filepath.Join(dir, "closed/file")); err != nil || string(raw) != want {
 			t.Errorf("%s %v", raw, err)
@@ -50,6 +53,9 @@ func TestCopiedRoot(t *testing.T) {
 	run(t, s).Wait()
 	if !l.has("/tmp/a <nil>") {
 		t.Error(l.all)
+	}
+	if raw, err := os.ReadFile(Written(s.Scratch, "/tmp/a")); err != nil || string(raw) != "hi" {
+		t.Errorf("%s %v", raw, err)
 	}
 	copied := filepath.Join(s.Scratch, "root")
 	if raw, err := os.ReadFile(filepath.Join(copied, "closed/file")); err != nil || string(raw) != "39" {

@@ -68,7 +68,8 @@ type built struct {
 func (s *Step) manifest(ctx context.Context, in In, app application, b base) (built, error) {
 	m := built{platform: b.platform, image: Image{Platform: platformName(b.platform)}}
 	labels := annotations(s.config.Container, in, b)
-	file, err := configFile(s.config, in, b, app.Layers, labels)
+	app = s.withArchive(app, b)
+	file, err := configFile(s.config, in, b, app.Layers, s.entrypoint(app.Launch, b), labels)
 	if err != nil {
 		return m, err
 	}
@@ -107,11 +108,11 @@ func (s *Step) keep(ctx context.Context, name, mediaType string, content []byte)
 	return d, nil
 }
 
-func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]string) (v1.ConfigFile, error) {
+func configFile(c Config, in In, b base, layers []oci.Layer, entrypoint []string, labels map[string]string) (v1.ConfigFile, error) {
 	config := b.config
 	config.User = userOf(b.config.User)
 	config.WorkingDir = "/" + home
-	config.Entrypoint = entrypoint(b.java, c.JVM)
+	config.Entrypoint = entrypoint
 	config.Labels = maps.Clone(b.config.Labels)
 	if config.Labels == nil {
 		config.Labels = map[string]string{}
@@ -133,14 +134,6 @@ func configFile(c Config, in In, b base, layers []oci.Layer, labels map[string]s
 		f.History = append(f.History, v1.History{Created: created, CreatedBy: "fastship", Comment: l.Descriptor.Name})
 	}
 	return f, nil
-}
-
-// entrypoint starts the jar itself: only so does the JVM read all of its
-// manifest (Class-Path, Add-Opens, Launcher-Agent-Class). There are no flags
-// but the user's, because a flag here cannot be replaced by JAVA_TOOL_OPTIONS
-// at run time.
-func entrypoint(java string, flags []string) []string {
-	return slices.Concat([]string{java}, flags, []string{"-jar", "/" + home + "/app.jar"})
 }
 
 // annotations are OCI's pre-defined ones (image-spec, annotations.md), with

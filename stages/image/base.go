@@ -31,6 +31,10 @@ type base struct {
 	release  int    // its Java release; 0 when unknown
 	cached   bool   // nothing had to be made or fetched
 
+	// archive is what training has made of the application on this base; nil
+	// for nothing.
+	archive *oci.Layer
+
 	// Of the linked base: the JDK, and the distribution's packages that the
 	// rest of it comes from.
 	jdk      jre.JDK

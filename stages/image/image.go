@@ -30,7 +30,11 @@ type Config struct {
 	Platforms []string `yaml:"platforms"`
 	// JDKs are the folders of JDKs by platform, for jlink bases of platforms
 	// that the JDK at hand is not made for.
-	JDKs      map[string]string `yaml:"jdks"`
+	JDKs map[string]string `yaml:"jdks"`
+	// Train says which classes are archived for a faster start: auto (the
+	// default) those of released libraries, full the application's too, which
+	// takes a training at each change, never none.
+	Train     string `yaml:"train"`
 	Container `yaml:",inline"`
 	Files     []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
 	Outputs   Outputs       `yaml:"-"`     // places for the image beside the layout

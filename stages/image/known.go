@@ -14,7 +14,7 @@ import (
 
 // applicationVersion changes whenever the same jar would give other layers,
 // modules or warnings.
-const applicationVersion = "3"
+const applicationVersion = "4"
 
 // application is all that an image takes from the jar. A known one spares
 // reading the jar; base and labels are apart, so that another commit or
@@ -26,6 +26,7 @@ type application struct {
 	Notes    []string    `json:"notes,omitempty"`   // which libraries stayed as they are, and why
 	Modules  []string    `json:"modules,omitempty"` // of the JDK, complete; with a jlink base alone
 	Layers   []oci.Layer `json:"layers"`            // bottom first
+	Launch   *launch     `json:"launch,omitempty"`  // nil when nobody asked: image.train: never
 }
 
 // warn says what the user should know of the jar.
@@ -50,6 +51,9 @@ func (s *Step) name(book *stamp.Book, in In, targets []target) cache.Key {
 	}
 	key := cache.NewKey("image application", applicationVersion).Add("jar", string(in.Jar.Digest)).
 		Add("snapshots", in.Snapshots).Add("modules", in.Modules).Add("codecs", []string{s.config.codec(true).Name, s.config.codec(false).Name}).Add("jars", s.config.packing())
+	if s.config.Train == trainNever {
+		key = key.Add("train", trainNever)
+	}
 	if s.config.Main != "" {
 		key = key.Add("main", s.config.Main)
 	}

@@ -81,6 +81,11 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 	if err != nil {
 		return 0, err
 	}
+	if s.config.Train != trainNever {
+		if app.Launch, err = s.launchOf(ctx, jar, files); err != nil {
+			return 0, err
+		}
+	}
 	layers := make([]madeLayer, len(roles))
 	hits := make([]bool, len(roles))
 	group, ctx := errgroup.WithContext(ctx)

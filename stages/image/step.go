@@ -63,6 +63,9 @@ func (s *Step) Check(ctx context.Context) error {
 	if !slices.Contains([]string{"", compressionAuto, compressionGzip, compressionZstd}, s.config.Compression) {
 		return fault.New(fault.BadInput, "write auto, gzip or zstd", "image.compression: %q is none of auto, gzip and zstd", s.config.Compression)
 	}
+	if err := s.config.checkTrain(); err != nil {
+		return err
+	}
 	if err := s.config.check(s.config.Base, s.config.JVM); err != nil {
 		return err
 	}
@@ -162,6 +165,9 @@ func (s *Step) plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		}
 		say("%s layer %s: %s", verb, role, contents(files[role]))
 	}
+	if line := s.planTrain(); line != "" {
+		say("%s", line)
+	}
 	return plan, nil
 }
 
@@ -257,7 +263,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 			return Out{}, 0, err
 		}
 		if err == nil {
-			out, written, err := s.finish(ctx, in, book, app, below, 0)
+			out, written, err := s.finish(ctx, env, in, book, app, below, 0)
 			if !lost(err) {
 				return out, written, err
 			}
@@ -312,12 +318,12 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 	if err := group.Wait(); err != nil {
 		return Out{}, 0, err
 	}
-	return s.finish(ctx, in, book, *app, below, written)
+	return s.finish(ctx, env, in, book, *app, below, written)
 }
 
 // finish puts the application on its bases, and the user's files on top.
 // written are the application's new layers.
-func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app application, below []base, written int) (Out, int, error) {
+func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Book, app application, below []base, written int) (Out, int, error) {
 	for _, b := range below {
 		if b.release > 0 && app.Release > b.release {
 			return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
@@ -332,9 +338,13 @@ func (s *Step) finish(ctx context.Context, in In, book *stamp.Book, app applicat
 		return Out{}, 0, err
 	}
 	app.Layers = slices.Concat(app.Layers, files)
+	trained, err := s.train(ctx, env, app, below)
+	if err != nil {
+		return Out{}, 0, err
+	}
 	out, err := s.assemble(ctx, in, app, below)
 	s.mu.Lock()
 	s.below = below
 	s.mu.Unlock()
-	return out, written + more, err
+	return out, written + more + trained, err
 }

@@ -137,6 +137,15 @@ func unsupported(s string) error {
 	return advise("write fail or pass", "%s is neither", quote(s))
 }
 
+// train holds the values of image.train.
+func train(s string) error {
+	switch s {
+	case "auto", "full", "never":
+		return nil
+	}
+	return advise("write auto, full or never", "%s is none of them", quote(s))
+}
+
 // tune holds the values of maven.tune.
 func tune(s string) error {
 	switch s {

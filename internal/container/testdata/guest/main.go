@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,12 @@ func main() {
 	case "lines":
 		fmt.Print("one\ntwo\n\nlast without an end")
 		fmt.Fprint(os.Stderr, strings.Repeat("x", 100_000)+"\n")
+	case "steady":
+		mode, err := os.ReadFile("/proc/self/personality")
+		stat, _ := os.ReadFile("/proc/self/stat")
+		fields := strings.Fields(string(stat)[strings.LastIndexByte(string(stat), ')')+1:])
+		fmt.Println("processors", runtime.NumCPU(), "policy", fields[38]) // proc(5): field 41
+		fmt.Println("personality", strings.TrimSpace(string(mode)), err)
 	case "write":
 		for _, path := range os.Args[2:] {
 			fmt.Println(path, os.WriteFile(path, []byte("hi"), 0o644))
