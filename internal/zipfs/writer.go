@@ -46,6 +46,33 @@ func (w *Writer) Copy(f *zip.File, name string) error {
 	return nil
 }
 
+// Inflate writes the entry f under another name, stored. Its checksum is
+// verified.
+func (w *Writer) Inflate(f *zip.File, name string) error {
+	h := header(name, zip.Store, f.CRC32, f.UncompressedSize64, f.UncompressedSize64)
+	if f.NonUTF8 {
+		h.Flags = 0
+	}
+	content, err := f.Open()
+	if err != nil {
+		return fmt.Errorf("inflate %s: %w", f.Name, err)
+	}
+	defer content.Close()
+	out, err := w.z.CreateRaw(h)
+	if err != nil {
+		return fmt.Errorf("inflate %s: %w", f.Name, err)
+	}
+	size := int64(f.UncompressedSize64)
+	n, err := io.Copy(out, io.LimitReader(content, size+1))
+	if err == nil && n != size {
+		err = fmt.Errorf("%w: other than the %d bytes that it says", ErrFormat, size)
+	}
+	if err != nil {
+		return fmt.Errorf("inflate %s: %w", f.Name, err)
+	}
+	return nil
+}
+
 // Dir writes a directory's entry; name ends in a slash.
 func (w *Writer) Dir(name string) error {
 	if _, err := w.z.CreateRaw(header(name, zip.Store, 0, 0, 0)); err != nil {

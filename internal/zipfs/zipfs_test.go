@@ -112,7 +112,7 @@ func TestWriterNormalises(t *testing.T) {
 	w := NewWriter(&out)
 	for _, err := range []error{
 		w.Dir("META-INF/"), w.Add("META-INF/MANIFEST.MF", []byte("Manifest-Version: 1.0\r\n\r\n")),
-		w.Copy(in.Lookup("BOOT-INF/x/ünï.txt"), "ünï.txt"), w.Close(),
+		w.Copy(in.Lookup("BOOT-INF/x/ünï.txt"), "ünï.txt"), w.Inflate(in.Lookup("stored"), "big"), w.Close(),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -127,9 +127,14 @@ func TestWriterNormalises(t *testing.T) {
 			t.Errorf("%s: flags %x, extra %x, time %s", f.Name, f.Flags, f.Extra, f.Modified)
 		}
 	}
-	b, err := Read(got.Lookup("ünï.txt"), 1<<20)
-	if err != nil || !strings.HasPrefix(string(b), "content of BOOT-INF/x/ünï.txt") {
-		t.Errorf("read %q, %v", b, err)
+	for name, want := range map[string]string{"ünï.txt": "content of BOOT-INF/x/ünï.txt", "big": "content of stored"} {
+		b, err := Read(got.Lookup(name), 1<<20)
+		if err != nil || !strings.HasPrefix(string(b), want) {
+			t.Errorf("read %q, %v", b, err)
+		}
+	}
+	if f := got.Lookup("big"); f.Method != zip.Store || in.Lookup("stored").Method != zip.Deflate {
+		t.Errorf("method %d", f.Method)
 	}
 }
 

@@ -291,7 +291,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 }
 
 func (s *Step) options(in In, book *stamp.Book) appjar.Options {
-	return appjar.Options{Main: s.config.Main, Snapshots: in.Snapshots, Modules: in.Modules, Digest: book.Digest}
+	return appjar.Options{Main: s.config.Main, Stored: s.config.Jars != jarsVerbatim, Snapshots: in.Snapshots, Modules: in.Modules, Digest: book.Digest}
 }
 
 // build reads the jar and makes base and layers side by side, then the image

@@ -44,6 +44,9 @@ type Options struct {
 	// snapshots, and of those that this build made of its own modules. They
 	// go to layers of their own.
 	Snapshots, Modules []string
+	// Stored inflates the entries of what Quarkus generates anew with every
+	// build.
+	Stored bool
 	// Main is another class to start than the jar names; empty for that one.
 	Main string
 	// Digest gives a file's size and sha256, for files that lie beside the

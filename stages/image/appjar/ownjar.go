@@ -17,6 +17,7 @@ import (
 type ownJar struct {
 	entries  []entry // sorted, directories included, without the manifest
 	manifest []byte  // nil for a jar that has none
+	stored   bool    // entries are inflated: a layer's compressor does better
 }
 
 // entry is one of an own jar's.
@@ -68,7 +69,8 @@ func readOwnJar(archive *zipfs.Archive) (ownJar, error) {
 }
 
 // WriteTo writes the jar: the manifest first, then the entries by name, all
-// with one constant time. Entries are copied as they are compressed.
+// with one constant time. Entries are copied as they are compressed, unless
+// the jar is to be stored.
 func (j ownJar) WriteTo(w io.Writer) (int64, error) {
 	count := &counter{w: w}
 	z := zipfs.NewWriter(count)
@@ -86,6 +88,8 @@ func (j ownJar) WriteTo(w io.Writer) (int64, error) {
 		case e.name == "META-INF/" && j.manifest != nil:
 		case e.file == nil:
 			err = z.Dir(e.name)
+		case j.stored:
+			err = z.Inflate(e.file, e.name)
 		default:
 			err = z.Copy(e.file, e.name)
 		}

@@ -103,6 +103,12 @@ func (a *App) takeOwn(f *File, file string) error {
 	if err != nil {
 		return err
 	}
+	j.stored = a.options.Stored && f.Layer == Generated
+	for _, e := range j.entries {
+		if e.file != nil && j.stored && isBomb(e.file) {
+			return grows(e.file)
+		}
+	}
 	if f.Digest, f.Size, err = j.sum(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package appjar
 
 import (
+	"archive/zip"
 	"strings"
 
 	"github.com/fastship/fastship/internal/zipfs"
@@ -23,7 +24,7 @@ func (a *App) addWebapp(elsewhere []string) error {
 			continue
 		case f.Name == "WEB-INF/classpath.idx" || f.Name == "WEB-INF/layers.idx":
 			continue
-		case f.UncompressedSize64 > maxInMemory && f.UncompressedSize64/maxGrowth > f.CompressedSize64:
+		case isBomb(f):
 			return grows(f)
 		}
 		a.Files = append(a.Files, File{Path: webRoot + f.Name, Layer: Webapp, Size: int64(f.UncompressedSize64), Open: f.Open})
@@ -34,3 +35,7 @@ func (a *App) addWebapp(elsewhere []string) error {
 // maxGrowth bounds what a large text may grow to when it is inflated; the
 // format's own limit is a thousandfold.
 const maxGrowth = 200
+
+func isBomb(f *zip.File) bool {
+	return f.UncompressedSize64 > maxInMemory && f.UncompressedSize64/maxGrowth > f.CompressedSize64
+}
