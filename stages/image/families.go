@@ -26,8 +26,14 @@ const (
 // spring, hibernate, jackson.
 var familyName = regexp.MustCompile(`^[\pL]+`)
 
+// groupName is what Quarkus puts in front of a jar's name.
+var groupName = regexp.MustCompile(`^(?:com|dev|io|net|org)\.([\pL]+)`)
+
 func familyOf(jar string) string {
 	name := path.Base(jar)
+	if group := groupName.FindStringSubmatch(name); group != nil {
+		return strings.ToLower(group[1])
+	}
 	if family := familyName.FindString(name); family != "" {
 		return strings.ToLower(family)
 	}

@@ -26,6 +26,18 @@ func divided(sizes map[string]int64) (roles []string, layerOf map[string]string)
 
 // TestFamilies: what is released together is in one layer, large families
 // have their own, and a new version or another library moves nothing else.
+// TestFamilyOfQuarkus: its jars have the group in front of their names.
+func TestFamilyOfQuarkus(t *testing.T) {
+	for name, want := range map[string]string{
+		"app/lib/main/io.netty.netty-common-4.1.jar": "netty", "app/lib/boot/org.jboss.logging.jboss-logging-3.6.jar": "jboss",
+		"app/lib/main/jakarta.inject.jakarta.inject-api-2.jar": "jakarta", "app/lib/io-1.0.jar": "io", "app/lib/Org.x.jar": "org",
+	} {
+		if got := familyOf(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestFamilies(t *testing.T) {
 	sizes := map[string]int64{
 		"spring-core-7.0.1.jar": 2 << 20, "spring-web-7.0.1.jar": 1 << 20, "hibernate-core-7.1.jar": 9 << 20,
