@@ -7,12 +7,12 @@ import (
 	"net/http"
 )
 
-// Transport returns a round tripper that hands every request to d without a
-// socket: whole rollouts run inside a testing/synctest bubble with it. The
-// request's host does not matter.
-func Transport(d *Double) http.RoundTripper { return transport{d} }
+// Transport returns a round tripper that hands every request to a Double, or to
+// a handler in front of one, without a socket: whole rollouts run inside a
+// testing/synctest bubble with it. The request's host does not matter.
+func Transport(d http.Handler) http.RoundTripper { return transport{d} }
 
-type transport struct{ double *Double }
+type transport struct{ double http.Handler }
 
 // RoundTrip calls the handler. A cut connection is an io.ErrUnexpectedEOF, as
 // one sees it from a socket that closes under a pending answer.

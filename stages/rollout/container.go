@@ -5,6 +5,6 @@ import "context"
 // Container is the name of the container that gets the image, by the rules of
 // Check. It reads the service and its task definition; the errors are Check's.
 func (s *Step) Container(ctx context.Context) (string, error) {
-	plan, err := s.first(ctx)
+	_, plan, err := s.first(ctx)
 	return plan.Container, err
 }

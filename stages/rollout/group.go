@@ -59,7 +59,7 @@ func Each(cfg Config, deps Deps) (steps []*Step) {
 	}
 	for _, m := range cfg.Services {
 		own, mine := cfg, deps
-		own.Services, own.Service = nil, m.Service
+		own.Services, own.Service, own.Schedules = nil, m.Service, nil // which are moved once, by the group
 		own.Container = firstOf(m.Container, cfg.Container)
 		own.TaskDefinition = firstOf(m.TaskDefinition, cfg.TaskDefinition)
 		if deps.State != "" {
@@ -134,6 +134,13 @@ func (g *Group) Check(ctx context.Context) error {
 			found = append(found, g.of(i, err))
 		}
 	}
+	if len(found) == 0 && len(g.cfg.Schedules) > 0 {
+		api, plans, err := g.prepare(ctx, "")
+		if err != nil {
+			return err
+		}
+		return checkSchedules(ctx, g.cfg, api, plans...)
+	}
 	switch len(found) {
 	case 0:
 		return nil
@@ -141,6 +148,17 @@ func (g *Group) Check(ctx context.Context) error {
 		return found[0]
 	}
 	return found
+}
+
+// prepare reads all services once more, for what concerns them together.
+func (g *Group) prepare(ctx context.Context, image string) (deploy.API, []deploy.Plan, error) {
+	plans, apis := make([]deploy.Plan, len(g.steps)), make([]deploy.API, len(g.steps))
+	for i, err := range g.all(func(i int) (err error) { apis[i], plans[i], err = g.steps[i].prepare(ctx, image); return err }) {
+		if err != nil {
+			return nil, nil, g.of(i, err)
+		}
+	}
+	return apis[0], plans, nil
 }
 
 // of names the service in an error, whose class and remedy stay.
@@ -203,6 +221,17 @@ func (g *Group) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		plans[i].Out.Service = g.name(i)
 		all.Out.Services = append(all.Out.Services, plans[i].Out)
 	}
+	if len(g.cfg.Schedules) > 0 {
+		api, prepared, err := g.prepare(ctx, in.Image)
+		if err != nil {
+			return all, err
+		}
+		moves, err := scheduleLines(ctx, g.cfg, api, in.Image, prepared...)
+		if err != nil {
+			return all, err
+		}
+		all.Lines = append(all.Lines, moves...)
+	}
 	return all, nil
 }
 
@@ -216,7 +245,7 @@ func (g *Group) Run(ctx context.Context, env runner.Env, in In) (runner.Result[O
 		}
 	}
 	if !slices.ContainsFunc(r.ways, func(w *way) bool { return w.plan.Action != deploy.Nothing }) {
-		return runner.Result[Out]{Out: r.out(), Status: runner.Cached, Reason: "already running"}, nil
+		return runner.Result[Out]{Out: r.out(), Status: runner.Cached, Reason: "already running"}, r.move(ctx)
 	}
 	lead := max(0, slices.IndexFunc(r.ways, func(w *way) bool { return w.plan.Action == deploy.Update }))
 	r.before = r.once(lead, func() error { return g.steps[lead].before(ctx, g.env(env, lead), r.ways[lead]) })
@@ -232,10 +261,22 @@ func (g *Group) Run(ctx context.Context, env runner.Env, in In) (runner.Result[O
 	case r.first >= 0:
 		return runner.Result[Out]{Out: r.out()}, r.verdict()
 	}
+	if err := r.move(ctx); err != nil {
+		return runner.Result[Out]{Out: r.out()}, err
+	}
 	if err := g.steps[lead].after(ctx, g.env(env, lead), r.ways[lead]); err != nil {
 		return runner.Result[Out]{Out: r.out()}, g.of(lead, err)
 	}
 	return runner.Result[Out]{Out: r.out()}, nil
+}
+
+// move has the schedules start what the services run now.
+func (r *run) move(ctx context.Context) error {
+	var revisions []string
+	for _, w := range r.ways {
+		revisions = append(revisions, w.out.TaskDefinition)
+	}
+	return moveSchedules(ctx, r.env, r.cfg, r.ways[0].api, revisions, r.ways[0].plan.Image)
 }
 
 // out is the services' ends: first that of the first which failed, and all.

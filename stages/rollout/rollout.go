@@ -39,6 +39,10 @@ type Config struct {
 
 	// Services are several that run the same image, instead of Service.
 	Services []Member `yaml:"services"`
+	// Schedules are EventBridge rules and schedules (names or ARNs) whose tasks
+	// are to run the image, too.
+	Schedules []string `yaml:"schedules"`
+
 	// WaitFor is how far the rollout is followed; empty: steady.
 	WaitFor deploy.Until `yaml:"waitFor"`
 	// Dir is the folder of fastship.yaml.
@@ -128,7 +132,8 @@ type Step struct {
 	deps Deps
 
 	mu   sync.Mutex
-	seen *deploy.Plan // by first
+	api  deploy.API // by first
+	seen *deploy.Plan
 }
 
 var _ runner.Step[In, Out] = (*Step)(nil)
@@ -173,11 +178,14 @@ func (s *Step) Check(ctx context.Context) error {
 	if err := errors.Join(deploy.CheckPolicy(s.cfg.Rollback), deploy.CheckUntil(s.cfg.WaitFor)); err != nil {
 		return err
 	}
-	plan, err := s.first(ctx)
+	api, plan, err := s.first(ctx)
 	if err != nil {
 		return err
 	}
 	bad, _ := plan.Truth().Fits(plan.Container, s.cfg.Image)
+	if err := checkSchedules(ctx, s.cfg, api, plan); err != nil {
+		bad = append(bad, err)
+	}
 	if len(bad) > 1 {
 		return runner.Findings(bad)
 	}
@@ -186,11 +194,15 @@ func (s *Step) Check(ctx context.Context) error {
 
 // Plan implements runner.Step.
 func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
-	_, plan, err := s.prepare(ctx, in.Image)
+	api, plan, err := s.prepare(ctx, in.Image)
 	if err != nil {
 		return runner.Plan[Out]{}, err
 	}
-	lines := s.taskLines(plan)
+	moves, err := scheduleLines(ctx, s.cfg, api, in.Image, plan)
+	if err != nil {
+		return runner.Plan[Out]{}, err
+	}
+	lines := s.taskLines(plan, moves)
 	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		lines = append(lines, "warning: "+d)
@@ -227,7 +239,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{}, err
 	}
 	if way.plan.Action == deploy.Nothing {
-		return runner.Result[Out]{Out: way.out, Status: runner.Cached, Reason: "already running"}, nil
+		return runner.Result[Out]{Out: way.out, Status: runner.Cached, Reason: "already running"}, s.move(ctx, env, way)
 	}
 	if err := s.begin(ctx, env, way, func() error { return s.before(ctx, env, way) }); err != nil {
 		return runner.Result[Out]{Out: way.out}, err
@@ -238,6 +250,9 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return runner.Result[Out]{Out: way.out}, err
 	case result.Outcome != deploy.Succeeded:
 		return runner.Result[Out]{Out: way.out}, s.verdict(ctx, env, way.api, result)
+	}
+	if err := s.move(ctx, env, way); err != nil {
+		return runner.Result[Out]{Out: way.out}, err
 	}
 	return runner.Result[Out]{Out: way.out}, s.after(ctx, env, way)
 }

@@ -31,7 +31,7 @@ var (
 
 // Runs implements Destination.
 func (s *Step) Runs(ctx context.Context) ([]Runs, error) {
-	plan, err := s.first(ctx)
+	_, plan, err := s.first(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +76,15 @@ func (g *Group) Runs(ctx context.Context) ([]Runs, error) {
 
 // first is the plan before there is an image, made once: the check and
 // whoever makes the image look at the same.
-func (s *Step) first(ctx context.Context) (deploy.Plan, error) {
+func (s *Step) first(ctx context.Context) (deploy.API, deploy.Plan, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen == nil {
-		_, plan, err := s.prepare(ctx, "")
+		api, plan, err := s.prepare(ctx, "")
 		if err != nil {
-			return plan, err
+			return api, plan, err
 		}
-		s.seen = &plan
+		s.api, s.seen = api, &plan
 	}
-	return *s.seen, nil
+	return s.api, *s.seen, nil
 }

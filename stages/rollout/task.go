@@ -77,12 +77,13 @@ func (s *Step) after(ctx context.Context, env runner.Env, w *way) error {
 	return err
 }
 
-// taskLines are the plan's lines with the tasks around them.
-func (s *Step) taskLines(plan deploy.Plan) (lines []string) {
+// taskLines are the plan's lines with the tasks around them, and the moves of
+// schedules.
+func (s *Step) taskLines(plan deploy.Plan, moves []string) (lines []string) {
 	if len(s.cfg.Before) > 0 && plan.Action == deploy.Update {
 		lines = append(lines, "run a task with the new image: "+strings.Join(s.cfg.Before, " "))
 	}
-	lines = append(lines, plan.Lines()...)
+	lines = append(append(lines, plan.Lines()...), moves...)
 	if len(s.cfg.After) > 0 && plan.Action != deploy.Nothing {
 		lines = append(lines, "run a task after it: "+strings.Join(s.cfg.After, " "))
 	}

@@ -101,7 +101,7 @@ func (s *Step) Rollback(ctx context.Context, env runner.Env, to string) (Out, er
 	if way.Nothing {
 		env.Emit(runner.Note{Text: fmt.Sprintf("nothing to do: the service runs %s steadily", deploy.ShortName(way.To))})
 		out.Outcome = string(deploy.Succeeded)
-		return out, nil
+		return out, s.moveBack(ctx, env, api, way.To)
 	}
 	env.Emit(runner.Note{Text: "going back to " + deploy.ShortName(way.To)})
 	begun, err := way.Go(ctx, api, target, func(e deploy.Event) { tell(env.Emit, e) })
@@ -117,7 +117,10 @@ func (s *Step) Rollback(ctx context.Context, env runner.Env, to string) (Out, er
 	}
 	out.Outcome, out.Deployment = string(r.Outcome), begun.ID
 	if r.Outcome == deploy.Succeeded {
-		return out, nil
+		if way.Stop == "" { // one that was deregistered since has come back as another
+			out.TaskDefinition = followed.TaskDefinition
+		}
+		return out, s.moveBack(ctx, env, api, out.TaskDefinition)
 	}
 	out.Cause = r.Cause
 	return out, s.verdict(ctx, env, api, r)
