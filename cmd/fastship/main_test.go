@@ -57,6 +57,8 @@ func TestScripts(t *testing.T) {
 			"registry": startRegistry,
 			"ecs":      startECS,
 			"image":    putImage,
+			"jar":      writeJar,
+			"javabase": writeJavaBase,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {

@@ -63,6 +63,25 @@ func (s *Step) extras(ctx context.Context, book *stamp.Book) (layers []oci.Layer
 	return []oci.Layer{layer}, written, nil
 }
 
+// planExtras tells of the layer, where the files are there already.
+func (s *Step) planExtras(ctx context.Context) []string {
+	found, err := extra.Find(ctx, s.config.Dir, s.config.Files)
+	if err != nil || len(found) == 0 {
+		return nil
+	}
+	files, size, noun := 0, int64(0), "files"
+	for _, e := range found {
+		if !e.Mode.IsDir() {
+			files++
+			size += e.Size
+		}
+	}
+	if files == 1 {
+		noun = "file"
+	}
+	return []string{fmt.Sprintf("layer %s: %d %s, %s", extraLayer, files, noun, bytesText(size))}
+}
+
 func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

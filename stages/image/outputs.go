@@ -28,6 +28,9 @@ type Outputs struct {
 	Archive string // a docker-archive's file, absolute; empty for none
 	Engine  string // name:tag in the Docker engine; empty for none
 	Copy    string // a folder for one more OCI layout, absolute; empty for none
+	// Whole says that the layout itself is wanted with every layer, though the
+	// image is one that would be pushed.
+	Whole bool
 }
 
 // any tells whether every layer's bytes are needed here.
@@ -108,7 +111,7 @@ func (o Outputs) lines() []string {
 // deliver writes the image to its other places.
 func (s *Step) deliver(ctx context.Context, env runner.Env, in In, out Out) error {
 	o := s.config.Outputs
-	if !o.any() {
+	if o.Copy+o.Archive+o.Engine == "" {
 		return nil
 	}
 	image, err := imageOf(out)

@@ -119,7 +119,7 @@ func (s *Step) jlinkOnly() error {
 // Plan tells what would be built and what is cached already.
 func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	plan, err := s.plan(ctx, in)
-	plan.Lines = append(plan.Lines, s.config.Outputs.lines()...)
+	plan.Lines = slices.Concat(plan.Lines, s.planExtras(ctx), s.config.Outputs.lines())
 	return plan, err
 }
 

@@ -100,7 +100,7 @@ func newRoot(env Env) *cobra.Command {
 	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newRun(env), newDeploy(env), newCache(env), newSchema(env), newVersion(env))
+	root.AddCommand(newRun(env), newImageVerbs(env), newDeploy(env), newCache(env), newSchema(env), newVersion(env))
 	root.InitDefaultCompletionCmd()
 	return root
 }

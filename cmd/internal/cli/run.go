@@ -24,6 +24,10 @@ import (
 type runFlags struct {
 	dryRun, sandbox, keep, force, explain, json bool
 	from, until, result, env                    string
+
+	// change adapts the options to another verb that takes the road; nil for
+	// run itself.
+	change func(context.Context, *road.Options) error
 }
 
 func newRun(env Env) *cobra.Command {
@@ -128,6 +132,11 @@ func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(run
 	}
 	opt.DryRun, opt.Sandbox, opt.Keep, opt.Force, opt.Explain = f.dryRun, f.sandbox, f.keep, f.force, f.explain
 	opt.From, opt.Until, opt.Secret, opt.Ask = f.from, f.until, secret, ask
+	if f.change != nil {
+		if err := f.change(ctx, &opt); err != nil {
+			return road.Result{}, err
+		}
+	}
 	return road.Run(ctx, opt, emit)
 }
 

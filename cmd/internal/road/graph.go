@@ -21,16 +21,11 @@ import (
 // sandbox all of them.
 func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	b := &runner.Builder{}
-	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
-	job := mavenStep(opt, memory)
-	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
 	var service destination // nil: nobody knows who will run the image
 	if opt.deploys() {
 		service = rollout.Stage(opt.rollout())
 	}
-	made := imageStep(opt, &memory.Cache, job, service)
-	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
-	pushed := runner.Join(b, src, img, pushIn)
+	made, pushed := buildImage(b, opt, memory, service)
 	switch {
 	case opt.Sandbox:
 		reference := runner.Add(b, place.pushStep(), pushed)
@@ -51,6 +46,22 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 // deploys tells whether this run has a rollout outside the sandbox.
 func (o Options) deploys() bool {
 	return !o.Sandbox && o.Spec.Image.Repository != "" && o.Spec.Deploy.Deploys()
+}
+
+// buildImage joins the stages from the source, or a jar that is there, to the
+// image.
+func buildImage(b *runner.Builder, opt Options, memory *memory, service destination) (*image.Step, runner.Ref[push.In]) {
+	if opt.Jar != nil {
+		made := imageStep(opt, &memory.Cache, nil, service)
+		img := runner.Add(b, made, runner.Value(b, *opt.Jar))
+		return made, runner.Map(b, img, func(i image.Out) push.In { return pushIn(source.Out{}, i) })
+	}
+	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
+	job := mavenStep(opt, memory)
+	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
+	made := imageStep(opt, &memory.Cache, job, service)
+	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
+	return made, runner.Join(b, src, img, pushIn)
 }
 
 // pushDeps has the role for the registry of its account: what deploys there
@@ -139,9 +150,13 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination) *image.Step {
 	config := opt.Spec.Image.Image()
 	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
+	config.Outputs.Copy, config.Outputs.Whole = opt.CopyLayout, opt.Whole
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
 	deps := image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
+		if opt.Jar != nil {
+			return opt.Jar.JavaHome, nil
+		}
 		home, err := job.JDK(ctx)
 		if err != nil {
 			return "", nil // the job's own check says it

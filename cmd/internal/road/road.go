@@ -16,6 +16,7 @@ import (
 	"github.com/fastship/fastship/internal/ci"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image"
 )
 
 // The stages, in the order of the road.
@@ -47,6 +48,14 @@ type Options struct {
 	Force       bool
 	Explain     bool   // say which part of a key differs from the last run's
 	From, Until string // names of stages, or empty
+	// Jar is what the image is made of instead of what Maven builds; nil for
+	// the whole road. Such a run is not recorded.
+	Jar *image.In
+	// CopyLayout is a folder, absolute, for a second OCI layout; empty for none.
+	CopyLayout string
+	// Whole says that the layout is wanted with every layer, though the image
+	// is one that would be pushed.
+	Whole bool
 	// Secret is told what must not be shown, as it is found.
 	Secret func(values ...string)
 	// Ask asks a person a question that has a yes or no; nil where nobody is.
@@ -100,7 +109,7 @@ func Run(ctx context.Context, opt Options, emit func(runner.Event)) (Result, err
 	}
 	report, err := b.Run(ctx, options)
 	err = cmp.Or(err, result.fill(report))
-	if hasRun(report) {
+	if hasRun(report) && opt.Jar == nil {
 		err = cmp.Or(err, writeRecord(opt.recordDir(), report))
 	}
 	if err == nil && result.Rollout != nil && place.seen != nil {
