@@ -26,12 +26,12 @@ func libraryJar(t testing.TB) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	for name, text := range map[string]string{"META-INF/maven/org.big/big/pom.properties": "version=1.0\n", "a.txt": strings.Repeat("text ", 1000)} {
-		f, err := w.Create(name)
+	for _, e := range [][2]string{{"META-INF/maven/org.big/big/pom.properties", "version=1.0\n"}, {"a.txt", strings.Repeat("text ", 1000)}} {
+		f, err := w.Create(e[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprint(f, text)
+		fmt.Fprint(f, e[1])
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

@@ -171,9 +171,7 @@ func (f layerFile) refused(err error) error {
 }
 
 // layerKey names a layer's content: the codec, what is done to libraries, and
-// each jar's place and sha256. Nothing weaker will do. The jar that Maven made
-// has a CRC-32 of every library inside, for free; but two builds of one
-// snapshot may agree in it, and reading 60 MB for their sha256 takes 40 ms.
+// each jar's place and sha256.
 func (s *Step) layerKey(files []layerFile) cache.Key {
 	key := cache.NewKey("image layer", "2").Add("codec", s.codecOf(files).Name)
 	if slices.ContainsFunc(files, func(f layerFile) bool { return f.library }) {

@@ -269,7 +269,10 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 			}
 		}
 	}
-	jar, err := appjar.Open(ctx, in.Jar.Name, s.options(in, book))
+	libraries := openReleased(s.deps.State)
+	options := s.options(in, book)
+	options.Known = libraries.digest
+	jar, err := appjar.Open(ctx, in.Jar.Name, options)
 	if err != nil {
 		return Out{}, 0, err
 	}
@@ -285,6 +288,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 	}
 	if err == nil {
 		app.note(env)
+		libraries.learn(jar)
 		s.remember(ctx, book, key, in, jar, app)
 	}
 	return out, written, err

@@ -52,6 +52,16 @@ type Options struct {
 	// Digest gives a file's size and sha256, for files that lie beside the
 	// jar; nil reads them.
 	Digest func(path string) (cache.Descriptor, error)
+	// Known gives the digest of a released library within the jar where it is
+	// known, else an empty one; nil reads every library.
+	Known func(Entry) cache.Digest
+}
+
+// Entry is what a jar's directory says of a library in it.
+type Entry struct {
+	Name string // slash path below lib/
+	Size int64  // bytes
+	CRC  uint32 // CRC-32 of the bytes
 }
 
 // App is an application's jar. It holds the file open until Close.
@@ -80,6 +90,7 @@ type Library struct {
 	Layer  string       // one of App.Layers
 	Size   int64        // bytes
 	Digest cache.Digest // of the jar's bytes
+	Entry  Entry        // of a released one within the application's jar; else zero
 	// Own says that this build made it. Its bytes are its content in one
 	// order and with one time, like app.jar's.
 	Own bool

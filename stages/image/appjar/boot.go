@@ -204,9 +204,17 @@ func (a *App) addNested(names, libs []string) error {
 				return r, io.NopCloser(nil), err
 			}
 		}
+		if a.released(name) {
+			l.Entry = Entry{Name: name, Size: l.Size, CRC: f.CRC32}
+		}
 		a.Libraries = append(a.Libraries, l)
 	}
 	return nil
+}
+
+// released tells a library that nobody builds anew under its name.
+func (a *App) released(name string) bool {
+	return !strings.Contains(name, "SNAPSHOT") && !named(name, a.options.Snapshots) && !named(name, a.options.Modules)
 }
 
 // nested opens an entry's content; that of a stored one without the detour

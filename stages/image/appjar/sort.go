@@ -41,6 +41,9 @@ func (a *App) hash(ctx context.Context) error {
 		if named(l.Name, a.options.Modules) {
 			l.settle()
 		}
+		if l.Entry.Size > 0 && a.options.Known != nil {
+			l.Digest = a.options.Known(l.Entry)
+		}
 		if l.Digest == "" {
 			each("library "+l.Name, l.Size, &l.Digest, l.Open)
 		}
