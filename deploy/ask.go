@@ -11,8 +11,9 @@ import (
 // How often, in looks, a follower asks for what the service does not show.
 const (
 	rareDeployment = 20
-	onceTroubled   = 5
-	rareTasks      = 9
+	onceTroubled   = 6
+	rareTasks      = 8
+	rarerTasks     = 20 // once half of the budget is spent
 	// The stages of a deployment that shifts traffic show nowhere else.
 	everyStage = 4
 	// With so many failures seen, the phases of further tasks tell little.
@@ -35,18 +36,19 @@ func surprising(e Event) bool {
 	return false
 }
 
-// emptied reports whether the service has let the last task go that is not
-// ours: the end is near.
-func (f *Follower) emptied() bool {
-	others := 0
+// shifted reports whether more or fewer tasks run: new ones have started,
+// which is when they fail, or old ones have gone, which is near the end.
+func (f *Follower) shifted() bool {
+	before := f.running
+	f.running = [2]int{}
 	for _, d := range f.service.Deployments {
-		if d.ID != f.begun.ID {
-			others += d.Running
+		if d.ID == f.begun.ID {
+			f.running[0] += d.Running
+		} else {
+			f.running[1] += d.Running
 		}
 	}
-	before := f.others
-	f.others = others
-	return others == 0 && before > 0
+	return f.running != before && before != [2]int{}
 }
 
 // forward reports whether the service shows our deployment on its way, and
@@ -127,6 +129,13 @@ func (f *Follower) rare() int {
 	return every
 }
 
+func (f *Follower) rareTasks() int {
+	if f.budget.calls < callBurst/2 {
+		return rarerTasks
+	}
+	return rareTasks
+}
+
 // askTasks names the tasks worth a look. Those that are known cost one call,
 // and are asked first; the lists are read only when the service counts more
 // than are known, and that of the stopped ones when some died unseen.
@@ -134,20 +143,21 @@ func (f *Follower) askTasks() TaskQuery {
 	ours, listed := f.ours()
 	count := taskCount{ours.Pending, ours.Running, ours.Failed}
 	changed, risen := count != f.lastCount, count.failed > f.lastCount.failed
+	lost := count.running < f.lastCount.running && f.forward() // a crash after the start may not count as failed
 	f.lastCount = count
-	routine := f.looks >= f.tasksAt+rareTasks && !ours.whole()
+	routine := f.looks >= f.tasksAt+f.rareTasks() && !ours.whole()
 	more := count.pending+count.running > len(f.alive) && (f.failures.total < familiar || routine)
 	if f.budget.spent() { // for phases
 		more, routine = more && routine, routine && !f.quiet()
 		changed = changed && f.failures.total < familiar
 	}
-	sign := f.trouble || risen || f.launched
+	sign := f.trouble || risen || f.launched || lost
 	if sign {
 		f.fruitless = 0
 	}
 	missed := count.failed > f.failures.total && f.fruitless < fruitless
 	unseen := sign || f.owed || missed || f.ending != nil
-	f.launched, f.urgent = false, f.trouble || risen || f.owed
+	f.launched, f.urgent = false, f.trouble || risen || lost || f.owed
 	if !changed && !unseen && !more && !routine {
 		return TaskQuery{}
 	}

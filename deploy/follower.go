@@ -114,7 +114,7 @@ type Follower struct {
 	owed      bool            // tasks died that are none of those known: list the stopped ones
 	fruitless int             // lists of stopped tasks in a row that told nothing
 	budget    budget
-	others    int // tasks that are not ours, when last looked
+	running   [2]int // tasks of ours, and of others, when last looked
 }
 
 // NewFollower follows what Apply began, from now on.
@@ -157,7 +157,7 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 		f.absorbTasks(o, emit)
 		f.tell(emit)
 	}
-	if slices.ContainsFunc(events, surprising) || f.emptied() {
+	if slices.ContainsFunc(events, surprising) || f.shifted() {
 		f.stirred = now
 	}
 	result := f.end(now, o)
@@ -182,8 +182,8 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 }
 
 // end decides whether now is the end. A failure that is certain but shows no
-// task yet gets two more looks at the stopped tasks, which ECS lists with a
-// delay: the cause is worth a second.
+// task yet, nor a cause in ECS's words, gets two more looks at the stopped tasks,
+// which ECS lists with a delay: the cause is worth a second.
 func (f *Follower) end(now time.Time, o Observation) *Result {
 	if f.ending == nil && o.Err == nil {
 		f.ending = f.judge(now)
@@ -198,7 +198,7 @@ func (f *Follower) end(now time.Time, o Observation) *Result {
 	if r.Outcome == Succeeded {
 		return r
 	}
-	if f.endLooks++; r.Cause == "" && f.failures.first == nil && !f.noTasks && f.endLooks < 3 && now.Before(f.Deadline()) {
+	if f.endLooks++; r.Cause == "" && f.failures.first == nil && f.generic() && !f.noTasks && f.endLooks < 3 && now.Before(f.Deadline()) {
 		return nil
 	}
 	f.explain(r)
@@ -218,12 +218,17 @@ func (f *Follower) explain(r *Result) {
 	}
 }
 
+// generic reports whether ECS's words say that it failed, not why.
+func (f *Follower) generic() bool {
+	alarm := f.deployed != nil && len(f.deployed.Alarms) > 0
+	return !alarm && (f.cause == "" || strings.Contains(strings.ToLower(f.cause), "circuit breaker"))
+}
+
 func (f *Follower) wordsOfECS() string {
 	if f.deployed != nil && len(f.deployed.Alarms) > 0 {
 		return "alarm " + strings.Join(f.deployed.Alarms, ", ") + " went off"
 	}
-	generic := strings.Contains(strings.ToLower(f.cause), "circuit breaker")
-	if f.cause == "" || generic { // which says that it failed, not why
+	if f.generic() {
 		for _, e := range f.service.Events { // newest first
 			if strings.Contains(e.Message, "unable to") && !e.Created.Before(f.begun.Created) {
 				return oneLine(e.Message)

@@ -137,13 +137,13 @@ func TestStories(t *testing.T) {
 			at(0, breaker(true), failing("tasks", denied)), at(30, stopped(3, crash(1))), at(60, tripped, record("ROLLBACK_IN_PROGRESS", "health checks failed")), at(80, record("ROLLBACK_SUCCESSFUL", "health checks failed"))},
 			want: RolledBack, cause: "health checks failed", by: 85, told: "deploy.Trouble log instead of its tasks"},
 		{name: "the stopped task shows after the verdict", moments: []moment{at(30, record("ROLLBACK_SUCCESSFUL", "")), at(33, stopped(1, crash(1)))},
-			want: RolledBack, cause: "exited with code 1", by: 45},
+			want: RolledBack, cause: "exited with code 1", by: 52},
 		{name: "our record shows late", moments: []moment{
 			at(0, func(s *scene) { s.records = s.records[:1] }), at(30, func(s *scene) {
 				s.records = append(s.records, ServiceDeployment{ARN: "sd/2", Status: "IN_PROGRESS", TaskDefinition: newTask, Created: clock0})
 			}), at(60, succeed)}, want: Succeeded, by: 65},
 		{name: "our record never shows", moments: []moment{at(0, func(s *scene) { s.records = s.records[:1] }), at(40, counts(2, 0), oldGone, rollout("COMPLETED", ""))},
-			want: Succeeded, by: 67},
+			want: Succeeded, by: 68},
 
 		// Without permission for service deployments.
 		{name: "denied: success", moments: []moment{at(0, failing("deployments", denied)), at(40, counts(2, 0), rollout("COMPLETED", "")), at(60, oldGone)},
@@ -287,8 +287,8 @@ func TestPace(t *testing.T) {
 		every   time.Duration
 		want    time.Duration
 	}{
-		{0, 0, 0, 2400 * time.Millisecond},
-		{0.99, 59 * time.Second, 0, 2895 * time.Millisecond},
+		{0, 0, 0, 2550 * time.Millisecond},
+		{0.99, 59 * time.Second, 0, 2847 * time.Millisecond},
 		{0, time.Minute, 0, 4300 * time.Millisecond},
 		{0.99, time.Hour, 0, 4795 * time.Millisecond},
 		{0.99, time.Hour, 200 * time.Millisecond, 200 * time.Millisecond},

@@ -202,6 +202,12 @@ func (f *failures) unhealable() bool {
 	return false
 }
 
+// suspicious reports whether one task showed a cause that stays, and the next
+// one will decide.
+func (f *failures) suspicious() bool {
+	return f.total == 1 && f.first.Unhealable
+}
+
 func (f *Follower) givenUp(ours Deployment, why string) *Result {
 	return &Result{Outcome: Failed, Detail: fmt.Sprintf("ECS goes on starting tasks of %s (%s)%s", ShortName(ours.TaskDefinition), why, f.oldTasks())}
 }

@@ -5,18 +5,21 @@ import "time"
 // The budget of calls: at most 100 in any five minutes, those before the wait
 // included. AWS refills 20 DescribeServices a second for a whole account.
 const (
-	callBurst  = 12
-	callRefill = 0.24 // a second
+	callBurst  = 22
+	callRefill = 0.2 // a second
 )
 
-// How long between two looks: soon where more is to be expected and the budget
-// allows it, else so that an end is known within 5 s.
+// How long between two looks: soon where more is to be expected (new tasks come
+// up, something has happened) and the budget allows it, else so that an end is
+// known within 5 s.
 const (
-	soonest   = 2400 * time.Millisecond
-	soon      = 2900 * time.Millisecond
+	soonest   = 2550 * time.Millisecond
+	soon      = 2850 * time.Millisecond
 	later     = 4300 * time.Millisecond
 	latest    = 4800 * time.Millisecond
-	attention = time.Minute // after the start and each surprise
+	verySoon  = time.Second // the second task of an unhealable failure is due
+	beginning = time.Minute
+	attention = 75 * time.Second // after each surprise: two checks of a target group that fail, and more
 )
 
 // budget is a bucket of calls.
@@ -52,8 +55,11 @@ func (f *Follower) pace(now time.Time) time.Duration {
 		return f.opt.PollEvery
 	}
 	low, high := later, latest
-	expecting := now.Sub(f.start) < attention || !f.stirred.IsZero() && now.Sub(f.stirred) < attention
+	ours, _ := f.ours()
+	expecting := now.Sub(f.start) < beginning || f.forward() && !ours.whole() || !f.stirred.IsZero() && now.Sub(f.stirred) < attention
 	switch {
+	case f.failures.suspicious() && now.Sub(f.stirred) < beginning && !f.asked:
+		low, high = verySoon, verySoon
 	case f.budget.calls < 0:
 		low = latest
 	case expecting:

@@ -168,8 +168,11 @@ func firstEnd(w *world) (first time.Time) {
 		w.Fatal(err)
 	}
 	for _, task := range all.Tasks {
-		if strings.HasSuffix(*task.TaskDefinitionArn, "web:2") && (first.IsZero() || task.ExecutionStoppedAt.Before(first)) {
-			first = *task.ExecutionStoppedAt
+		if !strings.HasSuffix(*task.TaskDefinitionArn, "web:2") || strings.HasPrefix(aws.ToString(task.StoppedReason), "Scaling activity") {
+			continue
+		}
+		if known := aws.ToTime(task.StoppingAt); first.IsZero() || known.Before(first) {
+			first = known
 		}
 	}
 	return first

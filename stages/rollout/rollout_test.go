@@ -42,6 +42,7 @@ type world struct {
 	step   *Step
 	mu     sync.Mutex
 	events []runner.Body
+	hear   func(runner.Body) // what is told, as it is
 }
 
 // virtual runs f against a double whose tasks live by script.
@@ -99,6 +100,9 @@ func (w *world) env() runner.Env {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, b)
+		if w.hear != nil {
+			w.hear(b)
+		}
 	}}
 }
 
