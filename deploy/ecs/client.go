@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,20 +21,37 @@ import (
 )
 
 // Client implements deploy.API. Reads are retried by the policy in its
-// configuration; the two writes are sent once.
+// configuration; the two writes are sent once. All that one client is asked for
+// stays within a share of the account's request limits, and what many ask for
+// at once goes in one call: rollouts side by side share a client.
 type Client struct {
 	api *ecs.Client
 	cfg aws.Config
 
+	services    batcher[described]
+	tasks       batcher[types.Task]
+	deployments batcher[types.ServiceDeployment]
+	definitions batcher[string] // of service revisions: ARN → task definition ARN
+
 	mu        sync.Mutex
-	revisions map[string]string // service revision ARN → task definition ARN, which never changes
+	revisions map[string]string // what definitions gave, which never changes
 }
 
 var _ deploy.API = (*Client)(nil)
 
 // New makes a client of cfg.
 func New(cfg aws.Config) *Client {
-	return &Client{api: ecs.NewFromConfig(cfg), cfg: cfg, revisions: map[string]string{}}
+	limits := newLimiter()
+	wait := func(op string) func(context.Context) error {
+		return func(ctx context.Context) error { return limits.wait(ctx, op) }
+	}
+	c := &Client{cfg: cfg, revisions: map[string]string{}}
+	c.api = ecs.NewFromConfig(cfg, ecs.WithAPIOptions(limits.limit))
+	c.services = batcher[described]{size: servicesPerCall, wait: wait("DescribeServices"), call: c.describeServices}
+	c.tasks = batcher[types.Task]{size: tasksPerCall, wait: wait("DescribeTasks"), call: c.callTasks}
+	c.deployments = batcher[types.ServiceDeployment]{size: deploymentsPerCall, wait: wait("DescribeServiceDeployments"), call: c.callDeployments}
+	c.definitions = batcher[string]{size: revisionsPerCall, wait: wait("DescribeServiceRevisions"), call: c.callRevisions}
+	return c
 }
 
 // once turns the SDK's retries off: UpdateService and RegisterTaskDefinition
@@ -134,22 +152,53 @@ func (c *Client) StopDeployment(ctx context.Context, arn string) error {
 // Service implements deploy.Reader. A service or cluster that does not exist
 // is fault.Missing with the names that come near.
 func (c *Client) Service(ctx context.Context, t deploy.Target) (deploy.Service, error) {
-	out, err := c.api.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: cluster(t), Services: []string{t.Service}})
+	found, err := c.services.get(ctx, aws.ToString(cluster(t)), []string{t.Service})
 	if _, gone := errors.AsType[*types.ClusterNotFoundException](err); gone {
 		return deploy.Service{}, c.noCluster(ctx, t)
 	}
 	if err != nil {
 		return deploy.Service{}, c.fail("ecs:DescribeServices", err)
 	}
-	if len(out.Services) > 0 {
-		return service(out.Services[0]), nil
-	}
-	for _, f := range out.Failures {
-		if reason := aws.ToString(f.Reason); reason != "MISSING" {
-			return deploy.Service{}, c.fail("ecs:DescribeServices", errors.New("describe service "+t.Service+": "+reason+" "+aws.ToString(f.Detail)))
-		}
+	switch d := found[t.Service]; {
+	case d.service != nil:
+		return service(*d.service), nil
+	case d.failure != "" && d.failure != "MISSING":
+		return deploy.Service{}, c.fail("ecs:DescribeServices", errors.New("describe service "+t.Service+": "+d.failure))
 	}
 	return deploy.Service{}, c.noService(ctx, t)
+}
+
+// described is what DescribeServices says of one service.
+type described struct {
+	service *types.Service
+	failure string // why there is none
+}
+
+// describeServices describes services of a cluster (empty: ECS's default), by
+// the names or ARNs that they were asked for.
+func (c *Client) describeServices(ctx context.Context, group string, ids []string) (map[string]described, error) {
+	in := &ecs.DescribeServicesInput{Services: ids}
+	if group != "" {
+		in.Cluster = &group
+	}
+	out, err := c.api.DescribeServices(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]described{}
+	for _, id := range ids {
+		for _, f := range out.Failures {
+			if deploy.ShortName(aws.ToString(f.Arn)) == deploy.ShortName(id) {
+				found[id] = described{failure: strings.TrimSpace(aws.ToString(f.Reason) + " " + aws.ToString(f.Detail))}
+			}
+		}
+		for i, s := range out.Services {
+			if aws.ToString(s.ServiceName) == deploy.ShortName(id) {
+				found[id] = described{service: &out.Services[i]}
+			}
+		}
+	}
+	return found, nil
 }
 
 func (c *Client) noService(ctx context.Context, t deploy.Target) error {

@@ -14,6 +14,7 @@ import (
 
 // How many one Describe call takes, by the service model.
 const (
+	servicesPerCall    = 10
 	deploymentsPerCall = 20
 	revisionsPerCall   = 20
 	tasksPerCall       = 100
@@ -50,19 +51,31 @@ func (c *Client) History(ctx context.Context, t deploy.Target, limit int) ([]dep
 }
 
 func (c *Client) describeDeployments(ctx context.Context, arns []string) ([]deploy.ServiceDeployment, error) {
+	described, err := c.deployments.get(ctx, "", arns)
+	if err != nil {
+		return nil, c.fail("ecs:DescribeServiceDeployments", err)
+	}
+	definitions, err := c.definitionsOf(ctx, described)
+	if err != nil {
+		return nil, err
+	}
 	found := []deploy.ServiceDeployment{}
-	for chunk := range slices.Chunk(arns, deploymentsPerCall) {
-		out, err := c.api.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: chunk})
-		if err != nil {
-			return nil, c.fail("ecs:DescribeServiceDeployments", err)
-		}
-		definitions, err := c.definitions(ctx, out.ServiceDeployments)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range out.ServiceDeployments {
+	for _, arn := range arns {
+		if d, ok := described[arn]; ok {
 			found = append(found, serviceDeployment(d, definitions))
 		}
+	}
+	return found, nil
+}
+
+func (c *Client) callDeployments(ctx context.Context, _ string, arns []string) (map[string]types.ServiceDeployment, error) {
+	out, err := c.api.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: arns})
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]types.ServiceDeployment{}
+	for _, d := range out.ServiceDeployments {
+		found[aws.ToString(d.ServiceDeploymentArn)] = d
 	}
 	return found, nil
 }
@@ -91,10 +104,10 @@ func (c *Client) listDeployments(ctx context.Context, t deploy.Target, created *
 	}
 }
 
-// definitions maps the deployments' target revisions to task definitions. A
+// definitionsOf maps the deployments' target revisions to task definitions. A
 // caller who may not read revisions gets none, which leaves the deployments
 // to be told apart by their time.
-func (c *Client) definitions(ctx context.Context, deployments []types.ServiceDeployment) (map[string]string, error) {
+func (c *Client) definitionsOf(ctx context.Context, deployments map[string]types.ServiceDeployment) (map[string]string, error) {
 	known := map[string]string{}
 	var unknown []string
 	c.mu.Lock()
@@ -110,22 +123,32 @@ func (c *Client) definitions(ctx context.Context, deployments []types.ServiceDep
 		}
 	}
 	c.mu.Unlock()
-	for chunk := range slices.Chunk(unknown, revisionsPerCall) {
-		out, err := c.api.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: chunk})
-		if err != nil {
-			if err = c.fail("ecs:DescribeServiceRevisions", err); deploy.FateOf(err) == deploy.Denied {
-				return known, nil
-			}
-			return nil, err
+	slices.Sort(unknown)
+	read, err := c.definitions.get(ctx, "", slices.Compact(unknown))
+	if err != nil {
+		if err = c.fail("ecs:DescribeServiceRevisions", err); deploy.FateOf(err) == deploy.Denied {
+			return known, nil
 		}
-		c.mu.Lock()
-		for _, r := range out.ServiceRevisions {
-			c.revisions[aws.ToString(r.ServiceRevisionArn)] = aws.ToString(r.TaskDefinition)
-			known[aws.ToString(r.ServiceRevisionArn)] = aws.ToString(r.TaskDefinition)
-		}
-		c.mu.Unlock()
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for arn, definition := range read {
+		known[arn], c.revisions[arn] = definition, definition
 	}
 	return known, nil
+}
+
+func (c *Client) callRevisions(ctx context.Context, _ string, arns []string) (map[string]string, error) {
+	out, err := c.api.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: arns})
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, r := range out.ServiceRevisions {
+		found[aws.ToString(r.ServiceRevisionArn)] = aws.ToString(r.TaskDefinition)
+	}
+	return found, nil
 }
 
 // Tasks implements deploy.Reader. ListTasks takes startedBy only alone, so
@@ -155,20 +178,34 @@ func (c *Client) Tasks(ctx context.Context, t deploy.Target, q deploy.TaskQuery)
 }
 
 func (c *Client) describeTasks(ctx context.Context, t deploy.Target, arns []string, startedBy string) ([]deploy.Task, error) {
+	described, err := c.tasks.get(ctx, aws.ToString(cluster(t)), arns)
+	if err != nil {
+		return nil, c.fail("ecs:DescribeTasks", err)
+	}
 	found := []deploy.Task{}
-	for chunk := range slices.Chunk(arns, tasksPerCall) {
-		out, err := c.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: cluster(t), Tasks: chunk})
-		if err != nil {
-			return nil, c.fail("ecs:DescribeTasks", err)
+	for _, arn := range arns {
+		if task, ok := described[arn]; ok && (startedBy == "" || aws.ToString(task.StartedBy) == startedBy) {
+			found = append(found, taskOf(task))
 		}
-		if len(out.Tasks) == 0 && len(out.Failures) > 0 && aws.ToString(out.Failures[0].Reason) != "MISSING" {
-			return nil, c.fail("ecs:DescribeTasks", errors.New("describe tasks: "+aws.ToString(out.Failures[0].Reason)))
-		}
-		for _, task := range out.Tasks {
-			if startedBy == "" || aws.ToString(task.StartedBy) == startedBy {
-				found = append(found, taskOf(task))
-			}
-		}
+	}
+	return found, nil
+}
+
+func (c *Client) callTasks(ctx context.Context, group string, arns []string) (map[string]types.Task, error) {
+	in := &ecs.DescribeTasksInput{Tasks: arns}
+	if group != "" {
+		in.Cluster = &group
+	}
+	out, err := c.api.DescribeTasks(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Tasks) == 0 && len(out.Failures) > 0 && aws.ToString(out.Failures[0].Reason) != "MISSING" {
+		return nil, errors.New("describe tasks: " + aws.ToString(out.Failures[0].Reason))
+	}
+	found := map[string]types.Task{}
+	for _, task := range out.Tasks {
+		found[aws.ToString(task.TaskArn)] = task
 	}
 	return found, nil
 }
