@@ -38,7 +38,7 @@ func surprising(e Event) bool {
 
 // shifted reports whether more or fewer tasks run: new ones have started,
 // which is when they fail, or old ones have gone, which is near the end.
-func (f *Follower) shifted() bool {
+func (f *Follower) shifted(now time.Time) bool {
 	before := f.running
 	f.running = [2]int{}
 	for _, d := range f.service.Deployments {
@@ -48,7 +48,11 @@ func (f *Follower) shifted() bool {
 			f.running[1] += d.Running
 		}
 	}
-	return f.running != before && before != [2]int{}
+	f.moving = f.running != before && before != [2]int{}
+	if f.moving && (f.running[1] == 0 || f.failed && f.running[0] == 0) {
+		f.nearEnd = now // what is replaced has gone
+	}
+	return f.moving
 }
 
 // forward reports whether the service shows our deployment on its way, and
@@ -72,6 +76,9 @@ func (f *Follower) next(now time.Time, o Observation) Next {
 	ask, tasksAtOnce := Ask{Service: true, Since: f.begun.Created.Add(-clocks)}, false
 	unread := o.Err == nil && o.Deployments == nil && o.DeploymentsErr == nil
 	moved := !f.noReads && (f.deployed == nil || f.marks() != f.read || f.contradicted())
+	if f.moving && shifts(f.service.Strategy) {
+		moved = !f.noReads // to another stage, perhaps
+	}
 	ask.Deployments = moved || !f.noReads && f.looks%f.rare() == 0
 	if f.deployed != nil {
 		ask.DeploymentARN = f.deployed.ARN

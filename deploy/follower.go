@@ -114,7 +114,9 @@ type Follower struct {
 	owed      bool            // tasks died that are none of those known: list the stopped ones
 	fruitless int             // lists of stopped tasks in a row that told nothing
 	budget    budget
-	running   [2]int // tasks of ours, and of others, when last looked
+	running   [2]int    // tasks of ours, and of others, when last looked
+	moving    bool      // they have just changed
+	nearEnd   time.Time // when the last of those that are replaced had gone
 }
 
 // NewFollower follows what Apply began, from now on.
@@ -157,7 +159,7 @@ func (f *Follower) Observe(now time.Time, o Observation) Next {
 		f.absorbTasks(o, emit)
 		f.tell(emit)
 	}
-	if slices.ContainsFunc(events, surprising) || f.shifted() {
+	if slices.ContainsFunc(events, surprising) || f.shifted(now) {
 		f.stirred = now
 	}
 	result := f.end(now, o)

@@ -19,6 +19,7 @@ const (
 	latest    = 4800 * time.Millisecond
 	verySoon  = time.Second // the second task of an unhealable failure is due
 	beginning = time.Minute
+	closing   = 20 * time.Second // after the last task that is replaced has gone
 	attention = 75 * time.Second // after each surprise: two checks of a target group that fail, and more
 )
 
@@ -60,6 +61,8 @@ func (f *Follower) pace(now time.Time) time.Duration {
 	switch {
 	case f.failures.suspicious() && now.Sub(f.stirred) < beginning && !f.asked:
 		low, high = verySoon, verySoon
+	case !f.nearEnd.IsZero() && now.Sub(f.nearEnd) < closing:
+		low, high = soonest, soon
 	case f.budget.calls < 0:
 		low = latest
 	case expecting:

@@ -56,7 +56,7 @@ func PrepareFile(ctx context.Context, api Reader, target Target, container, repo
 	if err := Deployable(service); err != nil {
 		return Plan{}, err
 	}
-	current, err := api.TaskDefinition(ctx, service.TaskDefinition)
+	current, latest, err := revisions(ctx, api, service.TaskDefinition, file == nil && known(image))
 	if err != nil {
 		return Plan{}, err
 	}
@@ -82,7 +82,20 @@ func PrepareFile(ctx context.Context, api Reader, target Target, container, repo
 	if !known(image) {
 		return p, nil
 	}
-	return p, p.choose(ctx, api)
+	return p, p.choose(ctx, api, latest)
+}
+
+// revisions reads the revision that a service runs and, where it is wanted,
+// the latest of its family: mostly that is the same one, which is read once.
+func revisions(ctx context.Context, api Reader, arn string, both bool) (current, latest TaskDefinition, err error) {
+	if both {
+		latest, err = api.TaskDefinition(ctx, TaskDefinition{ARN: arn}.Family())
+		if err == nil && latest.ARN == arn || err != nil && FateOf(err) != Refused { // a family may have no active revision
+			return latest, latest, err
+		}
+	}
+	current, err = api.TaskDefinition(ctx, arn)
+	return current, latest, err
 }
 
 // Truth is the definition that a new revision is made from: the file's, else
@@ -102,7 +115,7 @@ func known(image string) bool {
 // choose decides which revision is to run and by which action. A revision
 // that an earlier, failed rollout registered is used again when it is the
 // family's latest.
-func (p *Plan) choose(ctx context.Context, api Reader) error {
+func (p *Plan) choose(ctx context.Context, api Reader, latest TaskDefinition) error {
 	if p.File != nil {
 		return p.chooseFile(ctx, api)
 	}
@@ -115,11 +128,7 @@ func (p *Plan) choose(ctx context.Context, api Reader) error {
 	if err != nil {
 		return fmt.Errorf("clone task definition %s: %w", ShortName(p.Current.ARN), err)
 	}
-	latest, err := api.TaskDefinition(ctx, p.Current.Family())
-	if err != nil {
-		return err
-	}
-	if latest.ARN != p.Current.ARN && sameDefinition(latest.Raw, wanted, p.Container, p.Image) {
+	if latest.ARN != "" && latest.ARN != p.Current.ARN && sameDefinition(latest.Raw, wanted, p.Container, p.Image) {
 		p.Existing = latest.ARN
 		return nil
 	}

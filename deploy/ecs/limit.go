@@ -39,7 +39,7 @@ func newLimiter() *limiter {
 		{bucket{burst: 100 * burst, refill: 20 * refill}, []string{"DescribeServices", "ListServices", "DescribeClusters", "ListClusters"}},
 		{bucket{burst: 100 * burst, refill: 20 * refill}, []string{"DescribeTasks", "ListTasks"}},
 		{bucket{burst: 50 * burst, refill: 20 * refill}, []string{"ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"}},
-		{bucket{burst: 100 * burst, refill: 20 * refill}, []string{"DescribeTaskDefinition", "ListTaskDefinitions"}},
+		{bucket{burst: 90, refill: 20 * refill}, []string{"DescribeTaskDefinition", "ListTaskDefinitions"}},
 		{bucket{burst: 50 * burst, refill: 5 * refill}, []string{"UpdateService", "StopServiceDeployment", "ContinueServiceDeployment"}},
 		{bucket{burst: 19, refill: 1}, []string{"RegisterTaskDefinition", "DeregisterTaskDefinition"}},
 	} {

@@ -57,6 +57,9 @@ func Each(cfg Config, deps Deps) (steps []*Step) {
 	if len(cfg.Services) == 0 {
 		return []*Step{New(cfg, deps)}
 	}
+	if deps.Connect == nil {
+		deps.Connect = once(cfg.connect)
+	}
 	for _, m := range cfg.Services {
 		own, mine := cfg, deps
 		own.Services, own.Service, own.Schedules = nil, m.Service, nil // which are moved once, by the group

@@ -141,7 +141,7 @@ var _ runner.Step[In, Out] = (*Step)(nil)
 // New makes the stage.
 func New(cfg Config, deps Deps) *Step {
 	if deps.Connect == nil {
-		deps.Connect = cfg.connect
+		deps.Connect = once(cfg.connect)
 	}
 	if deps.Explain == nil {
 		deps.Explain = Remedy
