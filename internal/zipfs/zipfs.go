@@ -15,11 +15,20 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ErrFormat is returned, wrapped, for a file that is no zip archive or a
 // broken one.
 var ErrFormat = errors.New("not a valid zip archive")
+
+// Kinds of ErrFormat: what the remedy depends on.
+var (
+	ErrName  = errors.New("its name is not a clean path inside the archive")
+	ErrCode  = errors.New("its name is not in UTF-8, and Java opens no archive with such a name")
+	ErrTwice = errors.New("is there twice")
+	ErrBomb  = errors.New("lie over those of other entries")
+)
 
 // Archive is an open zip file. Its methods may be called from several
 // goroutines at once.
@@ -69,14 +78,14 @@ func New(r io.ReaderAt, size int64) (*Archive, error) {
 			return nil, fmt.Errorf("%w: entry %q: %w", ErrFormat, f.Name, err)
 		}
 		if f.CompressedSize64 > left {
-			return nil, fmt.Errorf("%w: entry %q: its %d bytes lie over those of other entries", ErrFormat, f.Name, f.CompressedSize64)
+			return nil, fmt.Errorf("%w: entry %q: its %d bytes %w", ErrFormat, f.Name, f.CompressedSize64, ErrBomb)
 		}
 		left -= f.CompressedSize64
 		if a.byName[f.Name] != nil {
 			if IsDir(f) {
 				continue // some tools list a directory once per source folder
 			}
-			return nil, fmt.Errorf("%w: entry %q is there twice", ErrFormat, f.Name)
+			return nil, fmt.Errorf("%w: entry %q %w", ErrFormat, f.Name, ErrTwice)
 		}
 		a.byName[f.Name] = f
 		a.files = append(a.files, f)
@@ -87,8 +96,10 @@ func New(r io.ReaderAt, size int64) (*Archive, error) {
 func check(f *zip.File) error {
 	name := strings.TrimSuffix(f.Name, "/")
 	switch {
+	case !utf8.ValidString(name):
+		return ErrCode
 	case !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\x00\n\r"):
-		return errors.New("its name is not a clean path inside the archive")
+		return ErrName
 	case f.Flags&1 != 0:
 		return errors.New("encrypted")
 	case f.Method != zip.Store && f.Method != zip.Deflate:

@@ -134,20 +134,36 @@ func Open(ctx context.Context, path string, options Options) (*App, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	err = fmt.Errorf("read %s: %w", path, err)
 	if fault.ClassOf(err) != fault.Internal {
 		return nil, err
 	}
-	return nil, fault.As(fault.ImageFailed, fmt.Errorf("read %s: %w", path, err))
+	return nil, fault.New(fault.ImageFailed, remedy(err), "%w", err)
 }
 
 func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.New(fault.ImageFailed, "build it first: leave out --from, or check maven.goals", "read the application: no file %s", path)
-	case errors.Is(err, zipfs.ErrFormat):
-		return fault.New(fault.ImageFailed, "build it again; a jar cut short by a full disk looks like this", "%w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(fault.ImageFailed, "let this user read it: a build as root leaves such files", "%w", err)
 	}
-	return fault.As(fault.ImageFailed, err)
+	return fault.New(fault.ImageFailed, remedy(err), "%w", err)
+}
+
+// remedy says what to do about an archive that is refused.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, zipfs.ErrTwice):
+		return "let the build pack it once: exclude one of the two (filters of maven-shade-plugin, duplicatesStrategy of Gradle)"
+	case errors.Is(err, zipfs.ErrCode):
+		return "build it with a tool that writes UTF-8 names, such as Maven, Gradle or the JDK's jar, or rename the file"
+	case errors.Is(err, zipfs.ErrName), errors.Is(err, zipfs.ErrBomb):
+		return "no build tool writes such an archive: find out where it comes from before you build it again"
+	case errors.Is(err, zipfs.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat):
+		return "build it again; a jar cut short by a full disk looks like this"
+	}
+	return ""
 }
 
 // Close closes the jar's file, and those beside it that are open.

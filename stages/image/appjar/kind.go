@@ -3,7 +3,6 @@ package appjar
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -23,7 +22,7 @@ func (a *App) read(ctx context.Context, path string) error {
 	f := a.archive.Lookup(manifestName)
 	web := hasDir(a.archive, "WEB-INF/")
 	if f == nil && !web && a.options.Main == "" {
-		return fault.New(fault.ImageFailed, mainClassHint, "%s has no %s, so nothing says how it is started", path, manifestName)
+		return fault.New(fault.ImageFailed, mainClassHint, "no %s, so nothing says how it is started", manifestName)
 	}
 	var m manifest
 	if f != nil {
@@ -48,11 +47,11 @@ func (a *App) read(ctx context.Context, path string) error {
 	case springBoot && web:
 		return a.readBoot(m, war())
 	case web || strings.HasSuffix(path, ".war"):
-		return a.notExecutable(m, path)
+		return notExecutable(m)
 	case hasDir(a.archive, "BOOT-INF/") || (springBoot && m.get("Start-Class") != ""):
 		return a.readBoot(m, jar())
 	case quarkus && a.options.Main != "":
-		return fault.New(fault.ImageFailed, "leave image.main out; quarkus.package.main-class names another class at build time", "image.main: %s is a Quarkus application, whose classes are joined when it is built", path)
+		return fault.New(fault.ImageFailed, "leave image.main out; quarkus.package.main-class names another class at build time", "image.main: it is a Quarkus application, whose classes are joined when it is built")
 	case quarkus:
 		return a.readQuarkus(ctx, m, path)
 	}
@@ -60,13 +59,13 @@ func (a *App) read(ctx context.Context, path string) error {
 }
 
 // notExecutable says of a war why java -jar cannot start it.
-func (a *App) notExecutable(m manifest, path string) error {
+func notExecutable(m manifest) error {
 	hint := "package it to start by itself: spring-boot-maven-plugin's repackage goal, with the embedded server's starter as a dependency; or put the war into an image of a servlet container"
 	what := "has no server inside"
 	if m.get("Main-Class") != "" {
 		what = "is no Spring Boot war, whose launcher and layout fastship knows"
 	}
-	return fault.New(fault.ImageFailed, hint, "%s is a war for a servlet container: it %s", filepath.Base(path), what)
+	return fault.New(fault.ImageFailed, hint, "a war for a servlet container: it %s", what)
 }
 
 const mainClassHint = "let the build write it: spring-boot-maven-plugin's repackage goal, or maven-jar-plugin's archive/manifest/mainClass"

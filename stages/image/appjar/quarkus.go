@@ -31,7 +31,7 @@ func (a *App) readQuarkus(ctx context.Context, m manifest, path string) error {
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(quarkusData))); err != nil || !info.Mode().IsRegular() {
 		return fault.New(fault.ImageFailed, "keep the whole quarkus-app folder together: quarkus-run.jar, lib/, app/ and quarkus/",
-			"%s is the first jar of a Quarkus application, and %s is not beside it", path, quarkusData)
+			"the first jar of a Quarkus application, and %s is not beside it", quarkusData)
 	}
 	var err error
 	if a.ownJar, err = readOwnJar(a.archive); err != nil {

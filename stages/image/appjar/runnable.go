@@ -15,7 +15,7 @@ import (
 func (a *App) readRunnable(ctx context.Context, m manifest, path string) error {
 	a.Main = m.get("Main-Class")
 	if a.Main == "" {
-		return fault.New(fault.ImageFailed, mainClassHint, "%s has no Main-Class in its manifest, so it cannot be started", filepath.Base(path))
+		return fault.New(fault.ImageFailed, mainClassHint, "no Main-Class in its manifest, so it cannot be started")
 	}
 	files := map[string]*zip.File{}
 	poms := 0
@@ -42,7 +42,7 @@ func (a *App) readRunnable(ctx context.Context, m manifest, path string) error {
 		a.Kind = Plain
 	}
 	if len(a.Libraries)+len(a.Files) == 0 && files[classFile(a.Main)] == nil {
-		return fault.New(fault.ImageFailed, "correct mainClass in the pom; it is a class's full name", "%s says Main-Class: %s, which is not in it", filepath.Base(path), a.Main)
+		return fault.New(fault.ImageFailed, "correct mainClass in the pom; it is a class's full name", "its manifest says Main-Class: %s, which is not in it", a.Main)
 	}
 	a.findTimes()
 	return a.findRelease("")

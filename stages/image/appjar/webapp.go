@@ -32,10 +32,13 @@ func (a *App) addWebapp(elsewhere []string) error {
 	return nil
 }
 
-// maxGrowth bounds what a large text may grow to when it is inflated; the
-// format's own limit is a thousandfold.
-const maxGrowth = 200
+// maxGrowth bounds what a text of more than maxUnjudged bytes may grow to when
+// it is inflated; the format's own limit is a thousandfold.
+const (
+	maxGrowth   = 200
+	maxUnjudged = 64 << 20
+)
 
 func isBomb(f *zip.File) bool {
-	return f.UncompressedSize64 > maxInMemory && f.UncompressedSize64/maxGrowth > f.CompressedSize64
+	return f.UncompressedSize64 > maxUnjudged && f.UncompressedSize64/maxGrowth > f.CompressedSize64
 }

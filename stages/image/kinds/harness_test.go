@@ -83,7 +83,7 @@ func findJDK(ctx context.Context) (jre.JDK, error) {
 func (l *lab) make(t *testing.T, in image.In) image.Out {
 	t.Helper()
 	config := image.Config{
-		Layout: filepath.Join(t.TempDir(), "image"), JVM: []string{"-XX:TieredStopAtLevel=1"},
+		Layout: filepath.Join(t.TempDir(), "image"), JVM: []string{"-XX:TieredStopAtLevel=1"}, Train: "never",
 		Modules: []string{"java.se", "jdk.httpserver", "jdk.unsupported", "jdk.jfr", "jdk.management", "jdk.security.auth", "jdk.security.jgss", "jdk.xml.dom"},
 	}
 	step := image.New(config, image.Deps{Cache: l.cache})
