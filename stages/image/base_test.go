@@ -1,8 +1,11 @@
 package image
 
 import (
+	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -244,14 +247,54 @@ func benchmarkJar(t testing.TB) string {
 }
 
 // BenchmarkWarm is the stage after a change that touched the application
-// alone: libraries are hashed and found in the cache.
+// alone.
 func BenchmarkWarm(b *testing.B) {
-	memory := newCache(b)
-	c := Config{Base: "oci:" + baseLayout(b, runtime.GOARCH), Layout: b.TempDir()}
-	in := In{Jar: runner.Descriptor{Name: benchmarkJar(b)}, Name: "orders"}
-	run(b, c, memory, in)
-	for i := 0; b.Loop(); i++ {
-		in.Version = fmt.Sprint(i) // another config, another manifest
-		run(b, c, memory, in)
+	deps := Deps{Cache: newCache(b), State: b.TempDir()}
+	c := Config{Base: "oci:" + baseLayout(b, runtime.GOARCH), Layout: b.TempDir(), Pushed: true}
+	jar := benchmarkJar(b)
+	step := func(i int) {
+		b.StopTimer()
+		in := In{Jar: runner.Descriptor{Name: changedJar(b, jar, fmt.Sprint(i))}, Name: "orders"}
+		b.StartTimer()
+		env := runner.Env{Emit: func(runner.Body) {}, Background: func(string, func(context.Context) error) {}}
+		if _, err := New(c, deps).Run(b.Context(), env, in); err != nil {
+			b.Fatal(err)
+		}
 	}
+	step(-1)
+	for i := 0; b.Loop(); i++ {
+		step(i)
+	}
+}
+
+// changedJar is a jar with another resource of the application in it.
+func changedJar(b *testing.B, jar, text string) string {
+	b.Helper()
+	r, err := zip.OpenReader(jar)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	path := filepath.Join(b.TempDir(), "app.jar")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := zip.NewWriter(f)
+	for _, entry := range r.File {
+		if entry.Mode().IsDir() {
+			continue
+		}
+		if err := w.Copy(entry); err != nil {
+			b.Fatal(err)
+		}
+	}
+	e, err := w.Create("BOOT-INF/classes/changed.txt")
+	if err == nil {
+		_, err = io.WriteString(e, text)
+	}
+	if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return path
 }
