@@ -27,9 +27,10 @@ type base struct {
 	history  []v1.History
 	config   v1.Config
 	platform v1.Platform
-	java     string // the entrypoint's first word
-	release  int    // its Java release; 0 when unknown
-	cached   bool   // nothing had to be made or fetched
+	java     string   // the entrypoint's first word
+	flags    []string // that follow it
+	release  int      // its Java release; 0 when unknown
+	cached   bool     // nothing had to be made or fetched
 
 	// archive is what training has made of the application on this base; nil
 	// for nothing.

@@ -31,6 +31,10 @@ type Config struct {
 	// JDKs are the folders of JDKs by platform, for jlink bases of platforms
 	// that the JDK at hand is not made for.
 	JDKs map[string]string `yaml:"jdks"`
+	// Certificates are PEM files of authorities that the jlink base trusts
+	// besides the JDK's own, relative to Dir.
+	Certificates []string `yaml:"certificates"`
+	Debug        bool     `yaml:"debug"` // adds a shell, its usual tools, jcmd and jfr to the jlink base
 	// Train says which classes are archived for a faster start: auto (the
 	// default) those of released libraries, full the application's too, which
 	// takes a training at each change, never none.

@@ -14,7 +14,7 @@ import (
 
 // applicationVersion changes whenever the same jar would give other layers,
 // modules or warnings.
-const applicationVersion = "4"
+const applicationVersion = "5"
 
 // application is all that an image takes from the jar. A known one spares
 // reading the jar; base and labels are apart, so that another commit or
@@ -23,10 +23,10 @@ type application struct {
 	Kind     string      `json:"kind"`
 	Release  int         `json:"release"` // the Java release that its classes need; 0 when unknown
 	Warnings []string    `json:"warnings,omitempty"`
-	Notes    []string    `json:"notes,omitempty"`   // which libraries stayed as they are, and why
-	Modules  []string    `json:"modules,omitempty"` // of the JDK, complete; with a jlink base alone
-	Layers   []oci.Layer `json:"layers"`            // bottom first
-	Launch   *launch     `json:"launch,omitempty"`  // nil when nobody asked: image.train: never
+	Notes    []string    `json:"notes,omitempty"`  // which libraries stayed as they are, and why
+	Needs    jre.Needs   `json:"needs"`            // of the base; with a jlink base alone
+	Layers   []oci.Layer `json:"layers"`           // bottom first
+	Launch   *launch     `json:"launch,omitempty"` // nil when nobody asked: image.train: never
 }
 
 // warn says what the user should know of the jar.
@@ -62,7 +62,7 @@ func (s *Step) name(book *stamp.Book, in In, targets []target) cache.Key {
 		if err != nil {
 			return "" // linking will say why
 		}
-		key = key.Add("JDK", string(id)).Add("rules", string(jre.ModuleRules())).Add("modules", s.config.Modules)
+		key = key.Add("JDK", string(id)).Add("rules", string(jre.ModuleRules())).Add("modules", s.modules(targets[0].linker))
 	}
 	return key.Key()
 }

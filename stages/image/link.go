@@ -4,6 +4,9 @@ import (
 	"archive/zip"
 	"context"
 	"io"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -14,10 +17,15 @@ import (
 )
 
 // link makes the base that needs no network.
-func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []string) (base, error) {
+func (s *Step) link(ctx context.Context, env runner.Env, t target, needs jre.Needs) (base, error) {
+	certificates, err := s.certificates()
+	if err != nil {
+		return base{}, err
+	}
 	cached := true
 	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
-		JDK: t.jdk, Linker: t.linker, Modules: modules, Codec: s.config.baseCodec(),
+		JDK: t.jdk, Linker: t.linker, Modules: needs.Modules, Natives: needs.Natives,
+		Certificates: certificates, Debug: s.config.Debug, Codec: s.config.baseCodec(),
 		Emit: func(body runner.Body) {
 			cached = false // only linking has anything to tell
 			env.Emit(body)
@@ -26,6 +34,9 @@ func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []str
 	if err != nil {
 		return base{}, err
 	}
+	if !cached && needs.English {
+		env.Emit(runner.Note{Text: "the base has dates and numbers in English alone: no class or file of the application names another language; image.modules: [jdk.localedata] adds them (8 MB)"})
+	}
 	b.Layer.Descriptor.Name = "base"
 	return base{
 		name:   b.Name,
@@ -33,9 +44,39 @@ func (s *Step) link(ctx context.Context, env runner.Env, t target, modules []str
 		// The commit's time is the application's, not the base's.
 		history:  []v1.History{{CreatedBy: b.Name, Comment: "base"}},
 		config:   v1.Config{Env: b.Env, User: b.User},
-		platform: t.platform, java: b.JavaPath, release: t.jdk.Major, cached: cached,
+		platform: t.platform, java: b.JavaPath, flags: b.Flags, release: t.jdk.Major, cached: cached,
 		jdk: t.jdk, packages: b.Packages, system: b.System,
 	}, nil
+}
+
+// certificates reads image.certificates.
+func (s *Step) certificates() ([]jre.Certificate, error) {
+	var paths []string
+	for _, path := range s.config.Certificates {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(s.config.Dir, path)
+		}
+		paths = append(paths, path)
+	}
+	return jre.ReadCertificates(paths)
+}
+
+// modules are those that the configuration asks for: by name, for image.debug,
+// or for a language that image.jvm sets.
+func (s *Step) modules(jdk jre.JDK) []string {
+	all := slices.Clone(s.config.Modules)
+	if jdk.Major < 9 {
+		return all
+	}
+	if s.config.Debug {
+		all = append(all, "jdk.jcmd", "jdk.jfr")
+	}
+	for _, flag := range s.config.JVM {
+		if language, ok := strings.CutPrefix(flag, "-Duser.language="); ok && language != "en" {
+			all = append(all, "jdk.localedata")
+		}
+	}
+	return all
 }
 
 // jars lists what jdeps has to look at. The application's own jar has no
@@ -47,7 +88,7 @@ func jars(app *appjar.App) []jre.Jar {
 		Open: func() (*zip.Reader, io.Closer, error) { return app.Archive(), io.NopCloser(nil), nil },
 	}}
 	for _, l := range app.Libraries {
-		all = append(all, jre.Jar{Name: l.Name, Digest: l.Digest, Open: l.Archive})
+		all = append(all, jre.Jar{Name: l.Name, Digest: l.Digest, Own: l.Layer == appjar.Modules, Open: l.Archive})
 	}
 	for _, f := range app.Files {
 		if f.Archive != nil {

@@ -137,13 +137,13 @@ func (s *Step) jdkFor(ctx context.Context, p v1.Platform, linker jre.JDK) (jre.J
 }
 
 // bases makes or fetches the base of every target, side by side.
-func (s *Step) bases(ctx context.Context, env runner.Env, targets []target, modules []string) ([]base, error) {
+func (s *Step) bases(ctx context.Context, env runner.Env, targets []target, needs jre.Needs) ([]base, error) {
 	all := make([]base, len(targets))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, t := range targets {
 		group.Go(func() (err error) {
 			if s.config.Base == jlink {
-				all[i], err = s.link(ctx, env, t, modules)
+				all[i], err = s.link(ctx, env, t, needs)
 			} else {
 				all[i], err = s.fetch(ctx, env.Emit, t.platform)
 			}

@@ -95,6 +95,9 @@ func (s *Step) checkBase(ctx context.Context) error {
 		}
 		return nil
 	}
+	if _, err := s.certificates(); err != nil {
+		return err
+	}
 	if s.deps.JDK == nil {
 		return nil
 	}
@@ -108,7 +111,10 @@ func (s *Step) checkBase(ctx context.Context) error {
 
 // jlinkOnly refuses what another base cannot have.
 func (s *Step) jlinkOnly() error {
-	for key, set := range map[string]bool{"modules": len(s.config.Modules) > 0, "jdks": len(s.config.JDKs) > 0} {
+	for key, set := range map[string]bool{
+		"modules": len(s.config.Modules) > 0, "jdks": len(s.config.JDKs) > 0,
+		"certificates": len(s.config.Certificates) > 0, "debug": s.config.Debug,
+	} {
 		if set {
 			return fault.New(fault.BadInput, "leave image."+key+" out, or set image.base: jlink", "image.%s goes with the jlink base; %s has what it has", key, s.config.Base)
 		}
@@ -258,7 +264,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 	if app, ok := s.recall(ctx, key); ok {
 		app.warn(env)
 		app.note(env)
-		below, err := s.bases(ctx, env, targets, app.Modules)
+		below, err := s.bases(ctx, env, targets, app.Needs)
 		if err != nil && !lost(err) {
 			return Out{}, 0, err
 		}
@@ -308,11 +314,12 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		if s.config.Base == jlink {
-			if app.Modules, err = jre.Modules(groupCtx, s.deps.Cache, targets[0].linker, jars(jar), s.config.Modules); err != nil {
+			linker := targets[0].linker
+			if app.Needs, err = jre.Inspect(groupCtx, s.deps.Cache, linker, jars(jar), s.modules(linker)); err != nil {
 				return err
 			}
 		}
-		below, err = s.bases(groupCtx, env, targets, app.Modules)
+		below, err = s.bases(groupCtx, env, targets, app.Needs)
 		return err
 	})
 	group.Go(func() (err error) {

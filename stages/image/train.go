@@ -263,13 +263,14 @@ func (s *Step) planTrain() string {
 // time.
 func (s *Step) entrypoint(l *launch, b base) []string {
 	jar := []string{"-jar", "/" + home + "/app.jar"}
+	java := slices.Concat([]string{b.java}, b.flags)
 	switch {
 	case b.archive == nil:
-		return slices.Concat([]string{b.java}, s.config.JVM, jar)
+		return slices.Concat(java, s.config.JVM, jar)
 	case s.whole():
-		return slices.Concat([]string{b.java}, train.Arguments(), s.config.JVM, jar)
+		return slices.Concat(java, train.Arguments(), s.config.JVM, jar)
 	}
-	return slices.Concat([]string{b.java}, train.Arguments(), s.config.JVM, l.options(b.release), []string{l.Main})
+	return slices.Concat(java, train.Arguments(), s.config.JVM, l.options(b.release), []string{l.Main})
 }
 
 // checkTrain holds image.train against its values.

@@ -45,6 +45,8 @@ var keys = []key{
 	{path: "image.compression", doc: "How layers are compressed: gzip, which every reader takes, zstd (smaller, unpacked ten times as fast; Docker before 23 cannot read it), or auto.", initial: "auto: gzip for an image that is pushed, else zstd", check: compression, example: "zstd"},
 	{path: "image.platforms", doc: "What the image is for: linux/amd64, linux/arm64. Several give an index.", initial: "what the service's task definition runs on, else this machine's", check: fromStage(image.CheckPlatform), example: "linux/arm64"},
 	{path: "image.jdks", doc: "Folders of JDKs by platform, for the jlink base of platforms that the JDK at hand is not made for.", name: fromStage(image.CheckPlatform), example: "linux/arm64: /opt/jdk-21-arm64"},
+	{path: "image.certificates", doc: "PEM files of certification authorities that the jlink base trusts besides the JDK's own.", example: "ca.pem"},
+	{path: "image.debug", doc: "Add a shell with its usual tools, jcmd and jfr to the jlink base.", initial: "false", example: "true"},
 	{path: "image.train", doc: "Which classes are archived for a faster start: auto (those of released libraries), full (the application's too, which takes a training at each change) or never.", initial: "auto", check: train, example: "full"},
 	{path: "image.main", doc: "The class to start.", initial: "the jar's Main-Class", check: fromStage(image.CheckClass)},
 	{path: "image.entrypoint", doc: "The entrypoint's words, instead of java and its flags.", example: "/app/start"},

@@ -15,11 +15,16 @@ import (
 
 // Request says which base is wanted.
 type Request struct {
-	JDK     JDK       // that the base is made of
-	Linker  JDK       // the one on this machine whose jlink makes it: JDK itself, or one of the same release
-	Modules []string  // complete, as Modules gives them
-	Codec   oci.Codec // how the layer is compressed
-	Emit    func(runner.Body)
+	JDK     JDK      // that the base is made of
+	Linker  JDK      // the one on this machine whose jlink makes it: JDK itself, or one of the same release
+	Modules []string // complete, as Modules gives them
+	Natives []Native // what the application's jars load, as Inspect gives it
+	// Certificates are authorities that the image trusts besides the JDK's.
+	Certificates []Certificate
+	// Debug adds a shell with the usual tools.
+	Debug bool
+	Codec oci.Codec // how the layer is compressed
+	Emit  func(runner.Body)
 }
 
 // Base is a Java run-time environment in one layer, and what an image on it
@@ -31,11 +36,12 @@ type Base struct {
 	JavaPath string    `json:"javaPath"` // of the java program: /opt/java/bin/java
 	Env      []string  `json:"env"`      // NAME=value
 	User     string    `json:"user"`     // uid:gid of an account without rights
+	Flags    []string  `json:"flags"`    // that java has to be started with; replaced by JAVA_TOOL_OPTIONS all the same
 	Name     string    `json:"name"`     // for people: jlink of JDK 17.0.15 (Debian)
 }
 
 // recipe changes whenever the same inputs would give another layer.
-const recipe = "2"
+const recipe = "3"
 
 // Build returns the base that the request describes: from the cache when one
 // was linked before from the same JDK, shared libraries, certificates, fonts
@@ -56,20 +62,34 @@ func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	key, err := r.key(around)
+	trusted, err := r.trust(ctx, c)
+	if err != nil {
+		return Base{}, err
+	}
+	around.files = append(around.files, trusted...)
+	var tools tools
+	if r.Debug {
+		tools = findTools(r.JDK.Root)
+	}
+	key, err := r.key(around, tools)
 	if err != nil {
 		return Base{}, err
 	}
 	l, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (linked, []cache.Descriptor, error) {
-		l, err := r.make(ctx, c, around)
+		l, err := r.make(ctx, c, around, tools)
 		return l, []cache.Descriptor{l.Descriptor}, err
 	})
+	path := "/" + javaHome + "/bin"
+	if r.Debug {
+		path += ":/usr/bin:/bin"
+	}
 	return Base{
 		Layer:    l.Layer,
 		Packages: l.Packages,
 		System:   l.System,
 		JavaPath: "/" + javaHome + "/bin/java",
-		Env:      []string{"PATH=/" + javaHome + "/bin", "JAVA_HOME=/" + javaHome, "LANG=C.UTF-8"},
+		Env:      []string{"PATH=" + path, "JAVA_HOME=/" + javaHome, "LANG=C.UTF-8"},
+		Flags:    r.flags(),
 		User:     fmt.Sprintf("%d:%d", userID, userID),
 		Name:     r.name(),
 	}, err
@@ -91,18 +111,26 @@ func (r Request) name() string {
 	return fmt.Sprintf("jlink of %s (%d modules)", r.JDK, len(r.Modules))
 }
 
+// flags lead the JVM to its default options where they are not inside it.
+func (r Request) flags() []string {
+	if r.JDK.linksOptions() {
+		return nil
+	}
+	return []string{"-XX:Flags=/" + optionsFile}
+}
+
 func (r Request) desktop() bool { return slices.Contains(r.Modules, "java.desktop") }
 
 // key names everything that the layer is made of, by content: the same JDK on
 // another machine of the same distribution has the same key.
-func (r Request) key(around system) (cache.Key, error) {
+func (r Request) key(around system, tools tools) (cache.Key, error) {
 	jdk, err := r.JDK.identity()
 	if err != nil {
 		return "", err
 	}
 	// Which libraries the linked image needs is known only when it stands;
 	// those of the whole JDK include them.
-	libs, err := needed(r.JDK.Root, r.JDK.runtime(), r.desktop())
+	libs, err := needed(r.JDK.Root, r.JDK.runtime(), r.desktop(), r.Natives, tools.programs())
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +139,14 @@ func (r Request) key(around system) (cache.Key, error) {
 		return "", err
 	}
 	key := cache.NewKey("jlink base", recipe).Add("jdk", string(jdk)).Add("modules", r.Modules).
-		Add("libraries", ids).Add("codec", r.Codec.Name)
+		Add("libraries", ids).Add("options", r.JDK.defaultOptions()).Add("codec", r.Codec.Name)
+	toolIDs, err := tools.identity()
+	if err != nil {
+		return "", err
+	}
+	if r.Debug {
+		key = key.Add("tools", toolIDs)
+	}
 	for _, f := range around.files {
 		key = key.Add(f.path, string(cache.Sum(f.data)))
 	}
@@ -119,7 +154,7 @@ func (r Request) key(around system) (cache.Key, error) {
 }
 
 // make links the base and writes its layer.
-func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linked, error) {
+func (r Request) make(ctx context.Context, c *cache.Cache, around system, tools tools) (linked, error) {
 	start := time.Now()
 	r.note("making a base: %s", r.name())
 	dir, release, err := workspace()
@@ -131,11 +166,11 @@ func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linke
 	if err != nil {
 		return linked{}, explain(err)
 	}
-	libs, err := needed(r.JDK.Root, home, r.desktop())
+	libs, err := needed(r.JDK.Root, home, r.desktop(), r.Natives, tools.programs())
 	if err != nil {
 		return linked{}, err
 	}
-	r.warn(fixed, libs, around)
+	r.warn(fixed, libs, around, tools)
 	files, err := runtimeEntries(r.JDK.Root, home)
 	if err != nil {
 		return linked{}, err
@@ -144,11 +179,16 @@ func (r Request) make(ctx context.Context, c *cache.Cache, around system) (linke
 	if err != nil {
 		return linked{}, err
 	}
+	programs, err := tools.entries()
+	if err != nil {
+		return linked{}, err
+	}
+	more = append(more, programs...)
 	var l linked
 	if l.System, err = distribution(r.JDK.Root); err != nil {
 		return linked{}, err
 	}
-	if l.Packages, err = packagesOf(r.JDK.Root, libs.origins(r.JDK)); err != nil {
+	if l.Packages, err = packagesOf(r.JDK.Root, append(libs.origins(r.JDK), tools.origins()...)); err != nil {
 		return linked{}, err
 	}
 	told, err := packageEntries(r.JDK.Root, l.Packages)
@@ -168,7 +208,7 @@ func (r Request) note(format string, args ...any) {
 }
 
 // warn tells what this machine could not give.
-func (r Request) warn(fixed bool, libs libraries, around system) {
+func (r Request) warn(fixed bool, libs libraries, around system, tools tools) {
 	if !fixed {
 		r.Emit(runner.Warning{Text: "class data cannot be archived the same way each time here (it takes chrt, taskset, setarch -R and a short TMPDIR): linked again, this base will have another digest"})
 	}
@@ -178,6 +218,12 @@ func (r Request) warn(fixed bool, libs libraries, around system) {
 	}
 	for _, m := range libs.missing {
 		r.Emit(runner.Warning{Text: where + " does not have " + m + ": it will be missing in the image too"})
+	}
+	for _, e := range expired(r.Certificates, time.Now()) {
+		r.Emit(runner.Warning{Text: e})
+	}
+	if r.Debug && len(tools.files) == 0 {
+		r.Emit(runner.Warning{Text: where + " has neither busybox nor /bin/sh: the image has no shell, whatever image.debug says"})
 	}
 	for _, l := range around.lacking {
 		r.Emit(runner.Warning{Text: l})

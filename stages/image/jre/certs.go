@@ -60,6 +60,23 @@ func normalizeJKS(content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return storeOf(certs), nil
+}
+
+// writeJKS makes a trust store.
+func writeJKS(certs []Certificate) []byte {
+	const form = "X.509"
+	all := make([]trusted, len(certs))
+	for i, c := range certs {
+		cert := binary.BigEndian.AppendUint16(nil, uint16(len(form)))
+		cert = append(cert, form...)
+		cert = binary.BigEndian.AppendUint32(cert, uint32(len(c.DER)))
+		all[i] = trusted{c.Alias, append(cert, c.DER...)}
+	}
+	return storeOf(all)
+}
+
+func storeOf(certs []trusted) []byte {
 	slices.SortFunc(certs, func(a, b trusted) int { return strings.Compare(a.alias, b.alias) })
 	var out []byte
 	out = binary.BigEndian.AppendUint32(out, jksMagic)
@@ -78,7 +95,13 @@ func normalizeJKS(content []byte) ([]byte, error) {
 	}
 	h.Write([]byte(jksSalt))
 	h.Write(out)
-	return h.Sum(out), nil
+	return h.Sum(out)
+}
+
+// der is the certificate without its type and length.
+func (t trusted) der() []byte {
+	form := int(binary.BigEndian.Uint16(t.cert)) // parseJKS has measured both
+	return t.cert[2+form+4:]
 }
 
 func parseJKS(content []byte) ([]trusted, error) {

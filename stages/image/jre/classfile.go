@@ -27,13 +27,19 @@ const (
 	tagPackage            = 20
 )
 
+// member is a field or method that a class uses: indexes of a Class and of a
+// NameAndType constant.
+type member struct{ class, nameAndType uint16 }
+
 var errNotClass = errors.New("not a class file")
 
 // pool is a class file's constant pool. Entries that are not kept are nil.
 type pool struct {
 	utf8    [][]byte // by index
-	names   []uint16 // by index: the name index of a Module constant, else 0
+	names   []uint16 // by index: the name index of a Module, Class or NameAndType constant, else 0
 	classes []uint16 // name indexes of the Class constants
+	members []member // Fieldref and Methodref constants
+	types   []uint16 // by index: the descriptor index of a NameAndType constant, whose name is in names
 	rest    []byte   // what follows the pool
 }
 
@@ -43,7 +49,7 @@ func parsePool(class []byte) (pool, error) {
 		return pool{}, errNotClass
 	}
 	count := int(binary.BigEndian.Uint16(class[8:]))
-	p := pool{utf8: make([][]byte, count), names: make([]uint16, count)}
+	p := pool{utf8: make([][]byte, count), names: make([]uint16, count), types: make([]uint16, count)}
 	b := class[10:]
 	for i := 1; i < count; i++ {
 		if len(b) < 3 {
@@ -72,6 +78,11 @@ func parsePool(class []byte) (pool, error) {
 			p.utf8[i] = b[3 : 1+size]
 		case tagClass:
 			p.classes = append(p.classes, binary.BigEndian.Uint16(b[1:]))
+			p.names[i] = binary.BigEndian.Uint16(b[1:])
+		case tagFieldref, tagMethodref:
+			p.members = append(p.members, member{binary.BigEndian.Uint16(b[1:]), binary.BigEndian.Uint16(b[3:])})
+		case tagNameAndType:
+			p.names[i], p.types[i] = binary.BigEndian.Uint16(b[1:]), binary.BigEndian.Uint16(b[3:])
 		case tagModule:
 			p.names[i] = binary.BigEndian.Uint16(b[1:])
 		case tagLong, tagDouble:
@@ -88,6 +99,22 @@ func (p pool) text(index uint16) []byte {
 		return nil
 	}
 	return p.utf8[index]
+}
+
+// className is the name index of the Class constant at index.
+func (p pool) className(index uint16) uint16 {
+	if int(index) >= len(p.names) {
+		return 0
+	}
+	return p.names[index]
+}
+
+// nameAndType gives the two texts of the NameAndType constant at index.
+func (p pool) nameAndType(index uint16) (name, descriptor []byte) {
+	if int(index) >= len(p.types) {
+		return nil, nil
+	}
+	return p.text(p.names[index]), p.text(p.types[index])
 }
 
 // packages tells add the package, with slashes, of every class the file

@@ -3,7 +3,6 @@ package jre
 import (
 	"archive/zip"
 	"bufio"
-	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -100,15 +99,11 @@ func desktopPackages() []string {
 	return []string{"java/applet", "java/awt", "java/beans", "javax/accessibility", "javax/imageio", "javax/print", "javax/sound", "javax/swing"}
 }
 
-// modules8 is Modules for JDK 8: java.desktop where the classes name some of
+// modules8 is modules for JDK 8: java.desktop where the classes name some of
 // it, which decides on fonts, and nothing else.
-func modules8(ctx context.Context, c *cache.Cache, jars []Jar, extra []string) ([]string, error) {
+func modules8(found []references, extra []string) ([]string, error) {
 	if len(extra) > 0 {
 		return nil, fault.New(fault.BadInput, "leave image.modules out: a JDK 8 base has all of Java", "image.modules: JDK 8 has no module %q", extra[0])
-	}
-	found, err := referencesOf(ctx, c, jars)
-	if err != nil {
-		return nil, err
 	}
 	for _, refs := range found {
 		for _, pkg := range refs.packages(8) {

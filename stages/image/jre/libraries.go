@@ -55,9 +55,9 @@ func loadedByName(desktop bool) []string {
 	return names
 }
 
-// needed resolves what the run-time image at home needs of the file system at
-// root.
-func needed(root, home string, desktop bool) (libraries, error) {
+// needed resolves what the run-time image at home, the libraries inside jars and
+// other programs need of the file system at root.
+func needed(root, home string, desktop bool, natives []Native, programs []string) (libraries, error) {
 	java := filepath.Join(home, "bin", "java")
 	r, err := newResolver(root, java)
 	if err != nil {
@@ -71,10 +71,13 @@ func needed(root, home string, desktop bool) (libraries, error) {
 	for _, path := range objects {
 		own[filepath.Base(path)] = true
 	}
-	for _, path := range append(objects, java) {
+	for _, path := range slices.Concat(objects, []string{java}, programs) {
 		if err := r.follow(path, own); err != nil {
 			return libraries{}, err
 		}
+	}
+	if err := r.followNatives(natives, own); err != nil {
+		return libraries{}, err
 	}
 	for _, name := range loadedByName(desktop) {
 		if path, ok := r.find(name, nil); ok {

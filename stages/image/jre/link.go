@@ -35,6 +35,9 @@ func link(ctx context.Context, r Request, dir string) (home string, fixed bool, 
 		strip, "--no-header-files", "--no-man-pages",
 		"-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", // a short job
 	}
+	if jdk.linksOptions() {
+		args = append(args, "--add-options="+strings.Join(jdk.defaultOptions(), " "))
+	}
 	foreign := jdk.Home != r.Linker.Home
 	if foreign {
 		args = append(args, "--module-path", filepath.Join(jdk.Home, "jmods"))

@@ -13,6 +13,33 @@ import (
 	"github.com/fastship/fastship/internal/proc"
 )
 
+// Needs is what an application needs of its base.
+type Needs struct {
+	Modules []string `json:"modules,omitempty"` // complete, sorted
+	Natives []Native `json:"natives,omitempty"` // what its jars load
+	// English says that jdk.localedata is not among the modules: the
+	// application shows no other language.
+	English bool `json:"english,omitempty"`
+}
+
+// Inspect finds what jars, an application and its libraries, need of a base made
+// of jdk. See Modules.
+func Inspect(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) (Needs, error) {
+	found, err := referencesOf(ctx, c, jars)
+	if err != nil {
+		return Needs{}, err
+	}
+	var n Needs
+	for _, refs := range found {
+		n.Natives = append(n.Natives, refs.Natives...)
+	}
+	if n.Modules, err = modules(ctx, c, jdk, found, extra); err != nil {
+		return Needs{}, err
+	}
+	n.English = jdk.Major >= 9 && !slices.Contains(n.Modules, localeData)
+	return n, nil
+}
+
 // Modules lists, sorted, the modules of jdk that a base for jars needs: those
 // whose packages the classes name, as jdeps would find, what these modules
 // require, a set for what is used by name only, and extra, which the user
@@ -21,8 +48,13 @@ import (
 //
 // An extra module that the JDK does not have is a fault.BadInput.
 func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) ([]string, error) {
+	n, err := Inspect(ctx, c, jdk, jars, extra)
+	return n.Modules, err
+}
+
+func modules(ctx context.Context, c *cache.Cache, jdk JDK, found []references, extra []string) ([]string, error) {
 	if jdk.Major < 9 {
-		return modules8(ctx, c, jars, extra)
+		return modules8(found, extra)
 	}
 	if err := checkNames(jdk, extra); err != nil {
 		return nil, err
@@ -32,10 +64,6 @@ func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 		return nil, err
 	}
 	owners, err := owners(ctx, c, jdk, id)
-	if err != nil {
-		return nil, err
-	}
-	found, err := referencesOf(ctx, c, jars)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +77,9 @@ func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 		add(module)
 	}
 	for _, refs := range found {
+		if refs.Locales {
+			add(localeData)
+		}
 		for _, pkg := range refs.packages(jdk.Major) {
 			add(owners[pkg])
 		}
@@ -79,7 +110,7 @@ func referencesOf(ctx context.Context, c *cache.Cache, jars []Jar) ([]references
 	var own, libraries []Jar
 	key := cache.NewKey("class references of libraries", scanVersion)
 	for _, jar := range jars {
-		if jar.Digest == "" {
+		if jar.Digest == "" || jar.Own {
 			own = append(own, jar)
 			continue
 		}
@@ -101,6 +132,7 @@ func merge(all []references) references {
 	s := scanner{packages: make(map[int]map[string]bool)}
 	for _, refs := range all {
 		s.requires = append(s.requires, refs.Requires...)
+		s.natives = append(s.natives, refs.Natives...)
 		s.add(0, refs.Packages)
 		for version, packages := range refs.Versions {
 			s.add(version, packages)

@@ -24,10 +24,6 @@ func safeModules() []string {
 		"jdk.random",           //   33 kB: RandomGenerator.getDefault() fails without it; part of java.base later
 		"jdk.unsupported",      //   35 kB: sun.misc.Unsafe and Signal, loaded by name for lack of a public way
 		"jdk.zipfs",            //  206 kB: FileSystems.newFileSystem on jars: resource scanners
-		// 23565 kB, the dearest by far (6 to 8 MB compressed). Without it,
-		// dates and numbers of every locale but English come out in English,
-		// and nothing fails: a change that nobody would look for in the base.
-		"jdk.localedata",
 	}
 }
 

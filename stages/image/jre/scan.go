@@ -24,6 +24,7 @@ import (
 type Jar struct {
 	Name   string       // for messages
 	Digest cache.Digest // of the archive; empty: read it each time
+	Own    bool         // the application's or a module of its project, not a library
 	Open   func() (*zip.Reader, io.Closer, error)
 }
 
@@ -32,6 +33,8 @@ type references struct {
 	Packages []string         `json:"packages,omitempty"` // with slashes, sorted
 	Versions map[int][]string `json:"versions,omitempty"` // more of them, below META-INF/versions/N
 	Requires []string         `json:"requires,omitempty"` // modules, by a module-info
+	Natives  []Native         `json:"natives,omitempty"`
+	Locales  bool             `json:"locales,omitempty"` // it speaks other languages than English
 }
 
 // packages lists what counts on a JDK of that release.
@@ -46,7 +49,7 @@ func (r references) packages(major int) []string {
 }
 
 // scanVersion changes when the same jar would give other references.
-const scanVersion = "1"
+const scanVersion = "2"
 
 // scan reads the references of jars, side by side; those of jars with a
 // digest are kept in the cache.
@@ -95,6 +98,8 @@ func scanJar(ctx context.Context, jar Jar) (references, error) {
 type scanner struct {
 	packages map[int]map[string]bool // by version; 0 for the jar's own
 	requires []string
+	natives  []Native
+	locales  bool
 	inflate  io.ReadCloser
 	buf      []byte
 }
@@ -108,6 +113,10 @@ func (s *scanner) entry(f *zip.File) error {
 		}
 		return nil
 	}
+	if isNative(name) {
+		return s.native(f)
+	}
+	s.locales = s.locales || isTranslation(name)
 	if !strings.HasSuffix(name, ".class") {
 		return nil
 	}
@@ -122,6 +131,7 @@ func (s *scanner) entry(f *zip.File) error {
 	if path.Base(name) == "module-info.class" {
 		s.requires = append(s.requires, p.requires()...)
 	}
+	s.locales = s.locales || p.namesLocale()
 	set := s.set(version)
 	p.packages(func(pkg []byte) {
 		if !set[string(pkg)] { // does not allocate
@@ -184,6 +194,7 @@ func (s *scanner) references() references {
 	}
 	slices.Sort(s.requires)
 	r.Requires = slices.Compact(s.requires)
+	r.Natives, r.Locales = s.natives, s.locales
 	return r
 }
 

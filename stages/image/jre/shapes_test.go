@@ -194,3 +194,40 @@ func TestABaseForAnotherPlatform(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryJDKDraws makes a base of each JDK at hand for a program that draws,
+// and one of none for a program that does not.
+func TestEveryJDKDraws(t *testing.T) {
+	all := jdks(t)
+	if os.Getenv("FASTSHIP_TEST_JDKS") == "" {
+		all = all[:1] // CI has little time
+	}
+	for _, jdk := range all {
+		t.Run(jdk.Version, func(t *testing.T) {
+			classes := t.TempDir()
+			if out, err := exec.Command(jdk.tool("javac"), "-encoding", "UTF-8", "-d", classes, "testdata/Draw.java").CombinedOutput(); err != nil {
+				t.Fatalf("javac: %s", out)
+			}
+			class, err := os.ReadFile(filepath.Join(classes, "Draw.class"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newCache(t)
+			base, events := buildBase(t, c, jdk, []Jar{jarOf("draw.jar", archiveOf(t, map[string]string{"Draw.class": string(class)}))})
+			t.Log(events)
+			noWarning(t, events)
+			root := unpack(t, c, base)
+			out := java(t, root, base, base.User, []string{classes}, "-cp", "/mnt0", "Draw")
+			for _, want := range []string{"png=true true true", "version=" + jdk.Version, "localhost=true", "trusted=true"} {
+				if !strings.Contains("\n"+out, "\n"+want) { // 11.0.33-ea is 11.0.33 to its release file
+					t.Errorf("no %q in:\n%s", want, out)
+				}
+			}
+			for _, font := range []string{"usr/share/fonts", "etc/fonts/fonts.conf"} {
+				if !exists(filepath.Join(root, font)) {
+					t.Errorf("the base has no %s", font)
+				}
+			}
+		})
+	}
+}

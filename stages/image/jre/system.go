@@ -55,18 +55,17 @@ type system struct {
 	lacking []string // what this machine does not have, as a sentence
 }
 
-// surroundings collects the system's files from this machine and from jdk.
+// surroundings collects the system's files from the machine that jdk belongs to
+// and from jdk.
 func surroundings(jdk JDK, desktop bool) (system, error) {
-	certs, err := certificates(jdk)
-	if err != nil {
-		return system{}, err
-	}
 	s := system{files: []content{
-		{javaHome + "/lib/security/cacerts", certs},
 		{"etc/passwd", []byte(passwd)},
 		{"etc/group", []byte(group)},
 		{"etc/nsswitch.conf", []byte(nsswitch)},
 	}}
+	if !jdk.linksOptions() {
+		s.files = append(s.files, content{optionsFile, settings(jdk.defaultOptions())})
+	}
 	// The libraries are this distribution's, so its name is the true one:
 	// scanners look their known faults up by it.
 	path, err := inRoot(jdk.Root, "/etc/os-release")
