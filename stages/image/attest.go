@@ -227,6 +227,9 @@ func (s *Step) bill(ctx context.Context, in In, below []base) (sbom.Document, er
 	if d.Libraries, err = s.libraries(ctx, in, jar); err != nil {
 		return d, err
 	}
+	for _, l := range in.Libraries {
+		d.Absent = append(d.Absent, sbom.Coordinates{Group: l.Group, Name: l.Name, Version: l.Version})
+	}
 	if in.Jar.Digest != "" && !book.Is(in.Jar.Name, in.Jar) {
 		return d, fmt.Errorf("%s is not the jar any more that the image was made of", in.Jar.Name)
 	}

@@ -355,6 +355,30 @@ func TestSigningIsClosed(t *testing.T) {
 	}
 }
 
+// TestCopyBringsSignatures: an image that is promoted is as signed as it was.
+func TestCopyBringsSignatures(t *testing.T) {
+	s, target := newServer(t), newServer(t)
+	in := makeImage(t, t.TempDir(), random(10))
+	deps := anonymous()
+	deps.Attachments = documentsOf
+	r, err := New(Config{Repository: s.host() + "/x", Sign: Sign{Key: keyFile(t)}}, deps).Run(t.Context(), (&events{}).env(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := CopyIn{Reference: r.Out.Reference, Tags: []string{"v1"}}
+	if _, err := NewCopy(Config{Repository: target.host() + "/x"}, anonymous(), from).Run(t.Context(), (&events{}).env(), from); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{".sig", ".att"} {
+		if tagDigest(t, s, in, suffix) != tagDigest(t, target, in, suffix) {
+			t.Errorf("%s is another one", suffix)
+		}
+	}
+	if by := listed(t, target.URL+"/v2/x/", in.Digest); len(by) != 4 {
+		t.Errorf("%+v", by)
+	}
+}
+
 func tagDigest(t *testing.T, s *server, in In, suffix string) string {
 	t.Helper()
 	resp, err := http.Head(s.URL + "/v2/x/manifests/" + strings.Replace(in.Digest, ":", "-", 1) + suffix)

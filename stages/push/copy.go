@@ -159,6 +159,9 @@ func (c *Copy) run(ctx context.Context, env runner.Env, repo name.Repository, in
 		if err := k.whole(ctx, root); err != nil {
 			return r, err
 		}
+		if err := k.signatures(ctx, root); err != nil {
+			return r, err
+		}
 	}
 	for _, t := range left {
 		if err := to.tag(ctx, root, t); err != nil {

@@ -207,3 +207,24 @@ func signatureConfig(layers []link) (memoryBlob, error) {
 	raw, err := json.Marshal(c)
 	return blobOf(oci.MediaTypeConfig, raw), err
 }
+
+// signatures brings the tags under which cosign looks for what it signed.
+func (k *copying) signatures(ctx context.Context, image manifest) error {
+	for _, name := range []string{nameSignature, nameAttestations} {
+		tag, _ := cosignTag(name, image)
+		m, found, err := k.from.manifestOf(ctx, tag)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := k.blobs(ctx, m); err != nil {
+			return err
+		}
+		if err := k.to.tag(ctx, m, tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}

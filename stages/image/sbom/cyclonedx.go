@@ -31,14 +31,15 @@ type writer struct {
 	poms       poms
 	components []cdx.Component
 	edges      []cdx.Dependency
-	refs       map[string]int      // how often a bom-ref is used
-	byKey      map[string][]string // bom-refs by group:artifact
-	runs       map[string][]string // what a runtime needs, by bom-ref
+	refs       map[string]int         // how often a bom-ref is used
+	byKey      map[string][]string    // bom-refs by group:artifact
+	absent     map[string]Coordinates // by group:artifact
+	runs       map[string][]string    // what a runtime needs, by bom-ref
 }
 
 // Write gives the document as JSON. The same Document gives the same bytes.
 func (d Document) Write() ([]byte, error) {
-	w := &writer{doc: d, spdx: newSPDX(), poms: poms{dirs: d.Repositories, known: map[string]*Pom{}}, refs: map[string]int{}, byKey: map[string][]string{}, runs: map[string][]string{}}
+	w := &writer{doc: d, spdx: newSPDX(), poms: poms{dirs: d.Repositories, known: map[string]*Pom{}}, refs: map[string]int{}, byKey: map[string][]string{}, runs: map[string][]string{}, absent: map[string]Coordinates{}}
 	root, rootChain := w.application()
 	chains := make([][]Pom, len(d.Libraries))
 	refs := make([]string, len(d.Libraries))
@@ -46,6 +47,11 @@ func (d Document) Write() ([]byte, error) {
 		refs[i], chains[i] = w.library(l)
 	}
 	below := w.grounds()
+	for _, c := range d.Absent {
+		if w.byKey[c.key()] == nil {
+			w.absent[c.key()] = c
+		}
+	}
 	w.depend(root.BOMRef, rootChain, below)
 	for i := range d.Libraries {
 		w.depend(refs[i], chains[i], nil)
@@ -207,16 +213,31 @@ func (w *writer) depend(ref string, chain []Pom, more []string) {
 		return
 	}
 	on := append([]string{}, more...)
-	for _, key := range needs(chain) {
-		for _, other := range w.byKey[key] {
-			if other != ref {
-				on = append(on, other)
-			}
+	for _, other := range w.reached(chain, map[string]bool{}) {
+		if other != ref {
+			on = append(on, other)
 		}
 	}
 	slices.Sort(on)
 	on = slices.Compact(on)
 	w.edges = append(w.edges, cdx.Dependency{Ref: ref, Dependencies: &on})
+}
+
+// reached are the components that poms name, also by way of what is not in the
+// image.
+func (w *writer) reached(chain []Pom, seen map[string]bool) []string {
+	var refs []string
+	for _, key := range needs(chain) {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		refs = append(refs, w.byKey[key]...)
+		if c, ok := w.absent[key]; ok {
+			refs = append(refs, w.reached(w.poms.chain(Jar{Coordinates: c}), seen)...)
+		}
+	}
+	return refs
 }
 
 // add keeps a component of the ground, which several platforms may share.

@@ -22,7 +22,11 @@ type Document struct {
 	Created     time.Time // the document's time: the commit's, so that the same input gives the same bytes
 	Application Application
 	Libraries   []Library // in the order of the class path
-	Grounds     []Ground  // what the image of each platform stands on
+	// Absent are dependencies that the build resolved and that are not in the
+	// image, since they hold nothing: Spring Boot's starters. What they need
+	// is needed by who needs them.
+	Absent  []Coordinates
+	Grounds []Ground // what the image of each platform stands on
 	// Repositories are Maven repositories on disk, where poms are looked up
 	// for licences and dependencies that jars do not tell of.
 	Repositories []string

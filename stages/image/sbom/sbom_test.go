@@ -94,7 +94,12 @@ const corePom = `<project><parent><groupId>org.x</groupId><artifactId>parent</ar
 func sample(t testing.TB) Document {
 	t.Helper()
 	repository := t.TempDir()
-	for place, text := range map[string]string{"org/x/parent/3/parent-3.pom": parentPom} {
+	for place, text := range map[string]string{
+		"org/x/parent/3/parent-3.pom": parentPom,
+		"org/s/starter/1/starter-1.pom": `<project><groupId>org.s</groupId><artifactId>starter</artifactId><version>1</version><dependencies>
+			<dependency><groupId>org.x</groupId><artifactId>shaded</artifactId></dependency>
+			<dependency><groupId>org.s</groupId><artifactId>starter</artifactId></dependency></dependencies></project>`,
+	} {
 		if err := os.MkdirAll(filepath.Join(repository, filepath.Dir(place)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +121,7 @@ func sample(t testing.TB) Document {
 		Application: Application{
 			Coordinates: Coordinates{Group: "com.example", Name: "orders", Version: "1.0+7"}, SHA256: strings.Repeat("0", 64),
 			Source: "https://example.com/orders.git", Revision: "0123456789abcdef0123456789abcdef01234567",
-			Jar: Jar{Pom: &Pom{Name: "orders", Needs: []Need{{"org.x", "core"}, {"org.not", "here"}}}},
+			Jar: Jar{Pom: &Pom{Name: "orders", Needs: []Need{{"org.x", "core"}, {"org.not", "here"}, {"org.s", "starter"}}}},
 		},
 		Libraries: []Library{
 			lib("core-6.2.1.jar", Coordinates{Group: "org.x", Name: "core", Version: "6.2.1"}, "META-INF/maven/org.x/core/pom.xml", corePom),
@@ -138,6 +143,7 @@ func sample(t testing.TB) Document {
 			System:   System{"debian", "12", "Debian GNU/Linux 12 (bookworm)"},
 			Packages: []Package{{Name: "libc6", Version: "2.36-9+deb12u10", Architecture: "arm64", Source: "glibc", SourceVersion: "2.36-9+deb12u10"}},
 		}},
+		Absent:       []Coordinates{{Group: "org.s", Name: "starter", Version: "1"}, {Group: "org.x", Name: "core", Version: "6.2.1"}},
 		Repositories: []string{filepath.Join(repository, "absent"), repository},
 	}
 }
@@ -205,7 +211,7 @@ func TestWrite(t *testing.T) {
 	if got := needs["pkg:maven/org.x/core@6.2.1"]; !slices.Equal(got, []string{"pkg:maven/org.x/util@1", "pkg:maven/org.y/other@1"}) {
 		t.Errorf("core needs %v", got)
 	}
-	if got := needs[bom.Metadata.Component.BOMRef]; !slices.Equal(got, []string{"pkg:generic/openjdk@17.0.15", "pkg:maven/org.x/core@6.2.1"}) {
+	if got := needs[bom.Metadata.Component.BOMRef]; !slices.Equal(got, []string{"pkg:generic/openjdk@17.0.15", "pkg:maven/org.x/core@6.2.1", "pkg:maven/org.x/shaded@1"}) {
 		t.Errorf("the application needs %v", got)
 	}
 	if got := needs["pkg:generic/openjdk@17.0.15"]; len(got) != 3 {
