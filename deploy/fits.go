@@ -13,15 +13,29 @@ import (
 type ImageFacts struct {
 	Bare     bool   // no shell and no other program than Java's
 	Platform string // linux/amd64; empty: not known
+	// Platforms are those of an image for several, in place of Platform.
+	Platforms []string
+}
+
+func (f ImageFacts) platforms() []string {
+	if len(f.Platforms) == 0 && f.Platform != "" {
+		return []string{f.Platform}
+	}
+	return f.Platforms
 }
 
 // Fits finds what in a container's definition cannot work with an image: bad
 // is what makes the rollout fail, doubts what may.
 func (t TaskDefinition) Fits(container string, image ImageFacts) (bad []error, doubts []string) {
 	name := ShortName(t.ARN)
-	if want := t.Platform(); image.Platform != "" && want != image.Platform {
-		bad = append(bad, fault.New(fault.BadInput, "run fastship on a machine of that platform, or set runtimePlatform of the task definition to "+image.Platform,
-			"task definition %s runs on %s, the image is for %s", name, want, image.Platform))
+	have := image.platforms()
+	switch want := t.Platform(); {
+	case strings.HasPrefix(want, "windows/"):
+		bad = append(bad, fault.New(fault.BadInput, "set operatingSystemFamily in runtimePlatform to LINUX: fastship makes images for Linux",
+			"task definition %s runs on Windows (%s)", name, want))
+	case len(have) > 0 && !slices.Contains(have, want):
+		bad = append(bad, fault.New(fault.BadInput, "set image.platforms to ["+want+"], or runtimePlatform of the task definition to "+have[0],
+			"task definition %s runs on %s, the image is for %s", name, want, strings.Join(have, ", ")))
 	}
 	c, ok := t.container(container)
 	if !ok || !image.Bare {

@@ -49,3 +49,30 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// TestFitsPlatforms: an image for several platforms fits where one of them
+// does, and none fits Windows.
+func TestFitsPlatforms(t *testing.T) {
+	on := func(platform string) TaskDefinition {
+		return TaskDefinition{ARN: "web:1", Raw: []byte(`{"runtimePlatform": ` + platform + `, "containerDefinitions": [{"name": "app"}]}`)}
+	}
+	for _, c := range []struct {
+		platform string
+		image    ImageFacts
+		want     string
+	}{
+		{`{"cpuArchitecture": "ARM64"}`, ImageFacts{Platforms: []string{"linux/amd64", "linux/arm64"}}, ""},
+		{`{"cpuArchitecture": "ARM64"}`, ImageFacts{Platforms: []string{"linux/amd64"}}, "task definition web:1 runs on linux/arm64, the image is for linux/amd64"},
+		{`{"cpuArchitecture": "ARM64"}`, ImageFacts{}, ""},
+		{`{"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE", "cpuArchitecture": "X86_64"}`, ImageFacts{}, "task definition web:1 runs on Windows (windows/amd64)"},
+	} {
+		bad, _ := on(c.platform).Fits("app", c.image)
+		got := ""
+		if len(bad) > 0 {
+			got = bad[0].Error()
+		}
+		if got != c.want {
+			t.Errorf("%s, %+v: %q", c.platform, c.image, got)
+		}
+	}
+}

@@ -28,6 +28,7 @@ type endpoint struct {
 	host   string // before the region; also the name that requests are signed for
 	signed string // unless that is another
 	target string // the prefix of X-Amz-Target; empty: a REST service
+	form   bool   // the Query protocol: a form in, XML out, and one host for all regions
 }
 
 // maxAnswer bounds one answer in bytes.
@@ -73,6 +74,9 @@ func (c *Client) send(ctx context.Context, e endpoint, method, path, target stri
 	base := awsconf.Endpoint(ctx, c.cfg, e.id)
 	if base == "" {
 		base = "https://" + e.host + "." + c.cfg.Region + "." + suffixOf(c.cfg.Region)
+		if e.form {
+			base = "https://" + e.host + "." + suffixOf(c.cfg.Region)
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, bytes.NewReader(body))
 	if err != nil {
@@ -82,6 +86,9 @@ func (c *Client) send(ctx context.Context, e endpoint, method, path, target stri
 	if target != "" {
 		req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 		req.Header.Set("X-Amz-Target", target)
+	}
+	if e.form {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	}
 	credentials, err := c.cfg.Credentials.Retrieve(ctx)
 	if err != nil {
@@ -123,7 +130,9 @@ func errorIn(resp *http.Response, body []byte) error {
 		Message string `json:"message"`
 		Capital string `json:"Message"`
 	}
-	_ = json.Unmarshal(body, &e) // else the status says all there is
+	if json.Unmarshal(body, &e) != nil {
+		e.Code, e.Message = queryError(body)
+	}
 	code := firstOf(resp.Header.Get("X-Amzn-Errortype"), e.Type, e.Code, fmt.Sprintf("HTTP %d", resp.StatusCode))
 	code, _, _ = strings.Cut(code, ":")
 	code = code[strings.LastIndexByte(code, '#')+1:]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecstest"
+	"github.com/fastship/fastship/deploy/ecstest/schedulestest"
 	"github.com/fastship/fastship/internal/fault"
 )
 
@@ -42,22 +43,14 @@ func TestPolicy(t *testing.T) {
 	allowed := documented(t)
 	var mu sync.Mutex
 	used, denied := map[string]bool{"ecs:TagResource": true}, map[string]bool{} // IAM asks for it beside RegisterTaskDefinition
-	guard := func(op string, _ int) ecstest.Fault {
-		action := "ecs:" + op
-		switch {
-		case op == "GetLogEvents":
-			action = "logs:" + op
-		case strings.Contains(op, "TargetGroup"):
-			action = "elasticloadbalancing:" + op
-		}
+	guard := func(action string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		used[action] = true
 		if !slices.Contains(allowed, action) {
 			denied[action] = true
-			return ecstest.Deny(op)
 		}
-		return ecstest.Fault{}
+		return denied[action]
 	}
 	crash := ecstest.Story{Crash: true, After: time.Second, Code: 1, Prints: []string{"no database"}}
 	for _, c := range []struct {
@@ -98,6 +91,12 @@ func TestPolicy(t *testing.T) {
 				t.Error(err)
 			}
 		}},
+		{"what a task needs, and what else starts it", "{}", ecstest.Story{}, func(w *world) {
+			w.step.cfg.Schedules = []string{"nightly", "clean"}
+			if _, err := w.run(w.Context(), image2); err != nil {
+				t.Error(err)
+			}
+		}},
 		{"near names", "{}", ecstest.Story{}, func(w *world) {
 			for _, cfg := range []Config{{Service: "webb"}, {Service: "web", Cluster: "defualt"}} {
 				if err := New(cfg, w.step.deps).Check(w.Context()); !strings.Contains(fault.HintOf(err), "near names") {
@@ -106,9 +105,14 @@ func TestPolicy(t *testing.T) {
 			}
 		}},
 	} {
-		seed := ecstest.ServiceSeed{Desired: 1, Config: []byte(c.config), TaskDefinition: executed(healthCheck + awslogs)}
+		seed := ecstest.ServiceSeed{Desired: 1, Config: []byte(c.config), TaskDefinition: executed(healthCheck + awslogs + `, "secrets": [{"name": "A", "valueFrom": "plain"}, {"name": "B", "valueFrom": "` + secretARN + `"}]`)}
 		virtual(t, ecstest.Script{image2: c.story}, seed, Deps{}, func(w *world) {
-			w.double.Fault(guard)
+			schedules := &schedulestest.Double{Next: w.double}
+			schedules.Rule("", "nightly", []byte(strings.Replace(ruleTarget, "DEFINITION", family+"web:1", 1)))
+			if err := schedules.Schedule("", "clean", []byte(strings.Replace(scheduleBody, "DEFINITION", family+"web:1", 1))); err != nil {
+				t.Fatal(err)
+			}
+			(&account{next: schedules, deny: guard, all: true}).into(w)
 			c.play(w)
 		})
 	}

@@ -131,9 +131,10 @@ type Step struct {
 	cfg  Config
 	deps Deps
 
-	mu   sync.Mutex
-	api  deploy.API // by first
-	seen *deploy.Plan
+	mu     sync.Mutex
+	api    deploy.API // by first
+	seen   *deploy.Plan
+	unread []string // what Check could not look up
 }
 
 var _ runner.Step[In, Out] = (*Step)(nil)
@@ -183,8 +184,12 @@ func (s *Step) Check(ctx context.Context) error {
 		return err
 	}
 	bad, _ := plan.Truth().Fits(plan.Container, s.cfg.Image)
+	bad = append(bad, s.premises(ctx, api, plan)...)
 	if err := checkSchedules(ctx, s.cfg, api, plan); err != nil {
 		bad = append(bad, err)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if len(bad) > 1 {
 		return runner.Findings(bad)
@@ -204,7 +209,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	}
 	lines := s.taskLines(plan, moves)
 	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
-	for _, d := range doubts {
+	for _, d := range append(doubts, s.unreadPremises()...) {
 		lines = append(lines, "warning: "+d)
 	}
 	return runner.Plan[Out]{Lines: lines, Out: Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}}, nil

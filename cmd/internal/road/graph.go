@@ -110,9 +110,7 @@ func (o Options) rollout() (rollout.Config, rollout.Deps) {
 	if base := o.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
 		config.Image.Bare = true
 	}
-	if platforms := o.Spec.Image.Platforms; len(platforms) == 1 { // without any, the image is made for the service
-		config.Image.Platform = platforms[0]
-	}
+	config.Image.Platforms = o.Spec.Image.Platforms // without any, the image is made for the service
 	return config, rollout.Deps{Getenv: lookup(o.Environ), Ask: o.Ask, State: o.recordDir()}
 }
 

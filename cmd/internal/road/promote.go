@@ -103,7 +103,7 @@ func promotion(opt Options, p Promotion) (*runner.Builder, error) {
 	b := &runner.Builder{}
 	reference := runner.Add(b, push.NewCopy(config, opt.pushDeps(), in), runner.Value(b, in))
 	deployment, deps := opt.rollout()
-	deployment.Repository, deployment.Image.Platform = config.Repository, "" // of the machine that built it
+	deployment.Repository = config.Repository
 	runner.Add(b, rollout.Stage(deployment, deps), runner.Map(b, reference, rolloutIn))
 	return b, nil
 }

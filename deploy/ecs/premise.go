@@ -1,0 +1,131 @@
+package ecs
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/smithy-go"
+	"github.com/fastship/fastship/deploy"
+)
+
+var _ deploy.PremiseReader = (*Client)(nil)
+
+// Exists implements deploy.PremiseReader.
+func (c *Client) Exists(ctx context.Context, p deploy.Premise) (bool, error) {
+	switch p.Kind {
+	case deploy.Secret:
+		return c.secretExists(ctx, p)
+	case deploy.Parameter:
+		return c.parameterExists(ctx, p)
+	case deploy.LogGroup:
+		return c.logGroupExists(ctx, p)
+	case deploy.Role:
+		return c.roleExists(ctx, p.Name)
+	}
+	return false, fmt.Errorf("look up %s %s: no way to", p.Kind, p.Name)
+}
+
+// in is the client for another region.
+func (c *Client) in(region string) *Client {
+	if region == "" || region == c.cfg.Region {
+		return c
+	}
+	other := &Client{api: c.api, cfg: c.cfg.Copy(), revisions: c.revisions}
+	other.cfg.Region = region
+	return other
+}
+
+// secretExists also finds one that is to be deleted, which ECS cannot read.
+func (c *Client) secretExists(ctx context.Context, p deploy.Premise) (bool, error) {
+	manager := endpoint{id: "Secrets Manager", host: "secretsmanager", target: "secretsmanager."}
+	answer, err := c.in(p.Region).post(ctx, manager, "DescribeSecret", map[string]string{"SecretId": p.Name})
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "ResourceNotFoundException" {
+		return false, nil
+	}
+	if err != nil {
+		return false, c.fail("secretsmanager:DescribeSecret", err)
+	}
+	var s struct{ DeletedDate json.RawMessage }
+	return json.Unmarshal(answer, &s) != nil || s.DeletedDate == nil, nil
+}
+
+// parameterExists asks for descriptions, which hold no values. A page may be
+// empty and have a next one.
+func (c *Client) parameterExists(ctx context.Context, p deploy.Premise) (bool, error) {
+	manager := endpoint{id: "SSM", host: "ssm", target: "AmazonSSM."}
+	in := map[string]any{"ParameterFilters": []any{map[string]any{"Key": "Name", "Option": "Equals", "Values": []string{p.Name}}}}
+	for {
+		answer, err := c.in(p.Region).post(ctx, manager, "DescribeParameters", in)
+		if err != nil {
+			return false, c.fail("ssm:DescribeParameters", err)
+		}
+		var page struct {
+			Parameters []json.RawMessage
+			NextToken  string
+		}
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return false, c.fail("ssm:DescribeParameters", fmt.Errorf("read the answer: %w", err))
+		}
+		if len(page.Parameters) > 0 || page.NextToken == "" {
+			return len(page.Parameters) > 0, nil
+		}
+		in["NextToken"] = page.NextToken
+	}
+}
+
+func (c *Client) logGroupExists(ctx context.Context, p deploy.Premise) (bool, error) {
+	pages := cloudwatchlogs.NewDescribeLogGroupsPaginator(c.logs(p.Region), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &p.Name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return false, c.fail("logs:DescribeLogGroups", err)
+		}
+		for _, g := range page.LogGroups {
+			if aws.ToString(g.LogGroupName) == p.Name {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// roleExists speaks IAM's Query protocol. IAM is one service for all regions
+// of a partition, and in the largest one requests are signed for us-east-1.
+func (c *Client) roleExists(ctx context.Context, name string) (bool, error) {
+	form := url.Values{"Action": {"GetRole"}, "Version": {"2010-05-08"}, "RoleName": {name}}
+	_, err := c.iam().call(ctx, endpoint{id: "IAM", host: "iam", form: true}, http.MethodPost, "/", "", []byte(form.Encode()))
+	if api, ok := errors.AsType[smithy.APIError](err); ok && (api.ErrorCode() == "NoSuchEntity" || api.ErrorCode() == "NoSuchEntityException") {
+		return false, nil
+	}
+	if err != nil {
+		return false, c.fail("iam:GetRole", err)
+	}
+	return true, nil
+}
+
+// iam is the client for IAM's own region.
+func (c *Client) iam() *Client {
+	switch suffixOf(c.cfg.Region) {
+	case "amazonaws.com.cn":
+		return c.in("cn-north-1")
+	case "amazonaws.com":
+		return c.in("us-east-1")
+	}
+	return c
+}
+
+// queryError is the error of a Query answer.
+func queryError(body []byte) (code, message string) {
+	var e struct {
+		Error struct{ Code, Message string }
+	}
+	_ = xml.Unmarshal(body, &e) // else the status says all there is
+	return e.Error.Code, e.Error.Message
+}
