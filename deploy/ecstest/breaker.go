@@ -23,12 +23,15 @@ func (d *Double) advance(s *service, p *deployment, r *serviceDeployment) {
 		}
 		d.rollBack(s, p, r)
 	case "IN_PROGRESS":
+		if d.alarmed(s, p, r) {
+			return
+		}
 		if s.settings.breaker.Enable && p.failed >= s.settings.breaker.threshold(s.desired) {
 			d.trip(s, p, r)
 		}
 	case "ROLLBACK_IN_PROGRESS":
 		if s.settings.breaker.Enable && p.failed >= s.settings.breaker.threshold(s.desired) {
-			d.fail(s, p)
+			d.fail(s, p, "tasks failed to start")
 			r.end("ROLLBACK_FAILED", "Service deployment roll-back failed: tasks failed to start.", RollbackFailed)
 		}
 	}
@@ -37,7 +40,7 @@ func (d *Double) advance(s *service, p *deployment, r *serviceDeployment) {
 // trip is the circuit breaker.
 func (d *Double) trip(s *service, p *deployment, r *serviceDeployment) {
 	r.failures, r.breakerStatus = p.failed, "TRIGGERED"
-	d.fail(s, p)
+	d.fail(s, p, "tasks failed to start")
 	if !s.settings.breaker.Rollback {
 		r.end("STOPPED", "Service deployment stopped because the circuit breaker threshold was exceeded.", Failed)
 		return
@@ -48,10 +51,10 @@ func (d *Double) trip(s *service, p *deployment, r *serviceDeployment) {
 }
 
 // fail ends a deployment: it launches no more tasks.
-func (d *Double) fail(s *service, p *deployment) {
+func (d *Double) fail(s *service, p *deployment, why string) {
 	p.rolloutState, p.updated = "FAILED", time.Now()
-	p.reason = "ECS deployment circuit breaker: tasks failed to start."
-	d.say(s, "(service %s) (deployment %s) deployment failed: tasks failed to start.", s.key.name, p.id)
+	p.reason = "ECS deployment circuit breaker: " + why + "."
+	d.say(s, "(service %s) (deployment %s) deployment failed: %s.", s.key.name, p.id, why)
 }
 
 // rollBack goes back to the last deployment that completed, under a new id,

@@ -33,7 +33,9 @@
 // The wording of events, stop reasons and rollout state reasons is ECS's;
 // that of the status reasons of STOPPED service deployments is not known.
 //
-// Not there: CloudWatch alarms, DAEMON services, task
+// CloudWatch alarms go off by [Double.Alarm].
+//
+// Not there: DAEMON services, task
 // sets, and tags by TagResource. CODE_DEPLOY and EXTERNAL services can be
 // created and described; nothing runs for them.
 package ecstest

@@ -50,6 +50,7 @@ type Double struct {
 	limits   map[string]*bucket // by operation
 	logs     map[logStream][]logLine
 	groups   map[string]*TargetGroup // by ARN
+	alarms   map[string]bool         // those in the state ALARM
 }
 
 // New makes a Double. The default cluster "default" exists from the start.
@@ -78,6 +79,7 @@ func New(o Options) *Double {
 		limits:   buckets(o.Limits),
 		logs:     map[logStream][]logLine{},
 		groups:   map[string]*TargetGroup{},
+		alarms:   map[string]bool{},
 	}
 	for _, g := range o.TargetGroups {
 		g = g.withDefaults(o.Timing.Draining)

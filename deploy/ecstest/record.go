@@ -135,7 +135,7 @@ func (d *Double) showServiceDeployment(w *world, s *service, r *serviceDeploymen
 		"status": r.status, "sourceServiceRevisions": sources,
 		"targetServiceRevision":   d.showRevisionCounts(w, s, r.target, r.ongoing() || r.status == "SUCCESSFUL"),
 		"deploymentConfiguration": r.config,
-		"alarms":                  object{"status": "DISABLED", "alarmNames": []string{}, "triggeredAlarmNames": []string{}},
+		"alarms":                  r.showAlarms(),
 		"deploymentCircuitBreaker": object{
 			"status": r.breakerStatus, "failureCount": r.failures, "threshold": r.threshold,
 		},

@@ -29,7 +29,7 @@ func (d *Double) deployForward(s *service) *deployment {
 	r := &serviceDeployment{
 		arn: d.arn("service-deployment", s.key.cluster, s.key.name, d.shortID()), status: "PENDING",
 		created: now, updated: now, config: s.config["deploymentConfiguration"],
-		breakerStatus: "DISABLED", verdict: Ongoing, strategy: s.settings.strategy,
+		breakerStatus: "DISABLED", verdict: Ongoing, strategy: s.settings.strategy, alarms: s.settings.alarms,
 	}
 	if s.settings.breaker.Enable {
 		r.breakerStatus, r.threshold = "MONITORING", s.settings.breaker.threshold(s.desired)

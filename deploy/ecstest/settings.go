@@ -10,6 +10,7 @@ import (
 type settings struct {
 	minimum, maximum int // percent
 	breaker          breaker
+	alarms           alarmSetting
 	early            *earlySuccess
 	bake             time.Duration
 	grace            time.Duration
@@ -49,6 +50,7 @@ func parseSettings(config map[string]json.RawMessage) (settings, error) {
 		Minimum *int          `json:"minimumHealthyPercent"`
 		Maximum *int          `json:"maximumPercent"`
 		Breaker breaker       `json:"deploymentCircuitBreaker"`
+		Alarms  alarmSetting  `json:"alarms"`
 		Early   *earlySuccess `json:"earlySuccessCriteria"`
 		Bake    int           `json:"bakeTimeInMinutes"`
 		Name    string        `json:"strategy"`
@@ -69,6 +71,7 @@ func parseSettings(config map[string]json.RawMessage) (settings, error) {
 		}
 	}
 	s.minimum, s.maximum = orInt(in.Minimum, 100), orInt(in.Maximum, 200)
+	s.alarms = in.Alarms
 	s.breaker, s.early, s.strategy, s.controller = in.Breaker, in.Early, in.Name, controller.Type
 	s.bake, s.grace = time.Duration(in.Bake)*time.Minute, time.Duration(grace)*time.Second
 	if s.controller == "ECS" {
@@ -98,7 +101,7 @@ func (s *settings) check() error {
 	case s.maximum < s.minimum || s.maximum == s.minimum && s.maximum <= 100:
 		return invalid("Both maximumPercent and minimumHealthyPercent cannot be %d as this will block deployments.", s.maximum)
 	}
-	return nil
+	return s.alarms.check()
 }
 
 func orInt(v *int, otherwise int) int {

@@ -88,6 +88,8 @@ type serviceDeployment struct {
 	weight, testWeight                            float64 // of green, percent
 	hooks                                         []*hook // of the present stage
 	verdict                                       Verdict
+	alarms                                        alarmSetting
+	triggered                                     []string // alarms
 }
 
 // revision is a service revision: what a deployment deploys.

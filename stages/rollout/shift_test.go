@@ -24,8 +24,6 @@ const pause = `, "lifecycleHooks": [{"targetType": "PAUSE", "lifecycleStages": [
 // TestShifts: rollouts that shift traffic are followed through their stages to
 // their true end.
 func TestShifts(t *testing.T) {
-	const breaks = `, "deploymentCircuitBreaker": {"enable": true, "rollback": true}`
-	const lambda = `, "lifecycleHooks": [{"hookTargetArn": "arn:aws:lambda:us-east-1:123456789012:function:check", "roleArn": "arn:aws:iam::123456789012:role/ecs", "lifecycleStages": ["POST_SCALE_UP"]}]`
 	for _, c := range []struct {
 		name    string
 		config  string
