@@ -16,6 +16,7 @@ type Fault struct {
 	Type   string        // … and error type
 	Text   string
 	Cut    Cut
+	Absent bool          // a Describe call finds nothing: HTTP 200, all in failures[]
 	Lag    time.Duration // a read answers with the state of that long ago (at most Options.MaxLag)
 }
 

@@ -27,6 +27,14 @@ type TaskRuntime interface {
 	Start(ctx context.Context, spec TaskSpec, report func(TaskEvent)) (Task, error)
 }
 
+// Placer is what a TaskRuntime may be beside: one that has no room for every
+// task, as a cluster of EC2 instances.
+type Placer interface {
+	// Place says why a task cannot be placed, in ECS's words, or the empty
+	// string. It is asked before each start, and again after a while.
+	Place(TaskSpec) string
+}
+
 // Task is a task that a TaskRuntime started.
 type Task interface {
 	// Stop sends SIGTERM to every container, and SIGKILL to those that still

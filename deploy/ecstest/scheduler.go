@@ -122,6 +122,14 @@ func (d *Double) startTasks(s *service, p *deployment, n int) {
 		d.after(wait, func() { d.wake(s) })
 		return
 	}
+	if why := d.noRoom(s, p); why != "" {
+		if now := time.Now(); now.Sub(p.placeless) >= sayAgain {
+			p.placeless = now
+			d.say(s, "(service %s) was unable to place a task because %s", s.key.name, why)
+		}
+		d.after(placeAgain, func() { d.wake(s) })
+		return
+	}
 	var ids []string
 	for range n {
 		t, err := d.newTask(s, p)
@@ -134,6 +142,26 @@ func (d *Double) startTasks(s *service, p *deployment, n int) {
 	p.updated = time.Now()
 	s.steady = false
 	d.say(s, "(service %s) has started %d tasks: %s.", s.key.name, n, strings.Join(ids, " "))
+}
+
+// How often ECS tries to place a task for which there was no room, and says so.
+const (
+	placeAgain = 10 * time.Second
+	sayAgain   = time.Minute
+)
+
+// noRoom says why a deployment's next task cannot be placed.
+func (d *Double) noRoom(s *service, p *deployment) string {
+	placer, ok := d.runtime.(Placer)
+	def := definitionOf(d.world, p.definition)
+	if !ok || def == nil {
+		return ""
+	}
+	_, spec, err := d.prepare(def, s.key.cluster)
+	if err != nil {
+		return "" // newTask says it
+	}
+	return placer.Place(spec)
 }
 
 // stopTasks ends tasks that the service no longer wants.

@@ -147,7 +147,12 @@ func (d *Double) answer(op string, body []byte, f Fault) (out object, err error)
 	if isRead(op) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return run(d, call{body: body, view: d.asOf(f.Lag)})
+		view := d.asOf(f.Lag)
+		if f.Absent {
+			view = newWorld()
+			view.clusters = d.world.clusters
+		}
+		return run(d, call{body: body, view: view})
 	}
 	d.do(func() { out, err = run(d, call{body: body, view: d.world}) })
 	return out, err

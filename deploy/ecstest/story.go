@@ -10,6 +10,7 @@ import (
 // comes up at once, passes its checks and runs until it is stopped. The tags
 // are the keys of stories in YAML files.
 type Story struct {
+	NoRoom     string        `yaml:"noRoom"`     // why the task cannot be placed: "no container instance met all of its requirements. …"
 	Pull       time.Duration `yaml:"pull"`       // how long the pull takes
 	PullError  string        `yaml:"pullError"`  // "CannotPullContainerError: …": the pull ends like this
 	Start      time.Duration `yaml:"start"`      // from the pull's end to the containers' start
@@ -35,17 +36,22 @@ type Script map[string]Story
 
 // Start looks up the story of the task and plays it.
 func (s Script) Start(ctx context.Context, spec TaskSpec, report func(TaskEvent)) (Task, error) {
-	return ScriptFunc(func(spec TaskSpec) Story {
-		if story, ok := s[fmt.Sprintf("%s:%d", spec.Family, spec.Revision)]; ok {
+	return ScriptFunc(s.story).Start(ctx, spec, report)
+}
+
+// Place implements Placer by the story's NoRoom.
+func (s Script) Place(spec TaskSpec) string { return s.story(spec).NoRoom }
+
+func (s Script) story(spec TaskSpec) Story {
+	if story, ok := s[fmt.Sprintf("%s:%d", spec.Family, spec.Revision)]; ok {
+		return story
+	}
+	for _, c := range spec.Containers {
+		if story, ok := s[c.Image]; ok {
 			return story
 		}
-		for _, c := range spec.Containers {
-			if story, ok := s[c.Image]; ok {
-				return story
-			}
-		}
-		return Story{}
-	}).Start(ctx, spec, report)
+	}
+	return Story{}
 }
 
 // ScriptFunc is a Script that decides for each task by itself.

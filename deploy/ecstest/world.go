@@ -67,6 +67,7 @@ type deployment struct {
 	rollback                         bool   // started by ECS to undo record's own deployment
 	idle                             bool   // ServiceSeed.Idle: nothing runs for it
 	bakeUntil                        time.Time
+	placeless                        time.Time // when it was last said that there is no room
 }
 
 // serviceDeployment is what ListServiceDeployments and its kin tell.

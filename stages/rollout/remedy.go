@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/fastship/fastship/deploy"
 )
 
 // Remedy advises on the usual causes of a failed rollout, given what the
@@ -66,6 +68,21 @@ func permissionHint(cause string) string {
 		}
 	}
 	return ""
+}
+
+// platformHint is the remedy for an exec format error. A definition for another
+// platform than the image's is found before anything is built; what is left is
+// an image that is not known, or a program in it that is not what it says.
+func platformHint(definition deploy.TaskDefinition, image string) string {
+	runs, name := definition.Platform(), deploy.ShortName(definition.ARN)
+	if image == runs {
+		return fmt.Sprintf("the image is for %s, on which %s runs it, but the program that it starts is not: look at its entry point", image, name)
+	}
+	hint := fmt.Sprintf("build the image for %s, which %s runs on (runtimePlatform)", runs, name)
+	if image != "" {
+		hint += "; it is for " + image
+	}
+	return hint
 }
 
 // missingClass is how a JVM says that a class is absent, and missingModule

@@ -396,7 +396,7 @@ func (s *Step) verdict(ctx context.Context, env runner.Env, api deploy.API, r de
 	hint := s.deps.Explain(r.Cause, logs)
 	if r.Failure != nil && strings.Contains(r.Cause, "another platform") {
 		if definition, err := api.TaskDefinition(ctx, r.Failure.Definition); err == nil {
-			hint = fmt.Sprintf("build the image for %s, which %s runs on (runtimePlatform)", definition.Platform(), deploy.ShortName(definition.ARN))
+			hint = platformHint(definition, s.cfg.Image.Platform)
 		}
 	}
 	if hint == "" {

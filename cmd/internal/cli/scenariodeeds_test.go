@@ -37,6 +37,8 @@ func (w *stage) do(ctx context.Context, text string) {
 		_, err = c.ContinueServiceDeployment(ctx, &ecs.ContinueServiceDeploymentInput{
 			ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: d.LifecycleHookDetails[0].HookId,
 		})
+	case "alarm":
+		w.double.Alarm(arg, true)
 	case "delete":
 		_, err = c.DeleteService(ctx, &ecs.DeleteServiceInput{Service: web, Force: aws.Bool(true)})
 	case "deregister":

@@ -44,6 +44,8 @@ type scenario struct {
 		Rollback deploy.Policy `yaml:"rollback"`
 		Timeout  time.Duration `yaml:"timeout"`
 		Verb     string        `yaml:"verb"` // run, wait, rollback
+		WaitFor  deploy.Until  `yaml:"waitFor"`
+		Platform string        `yaml:"platform"` // of the image, as far as it is known
 		To       string        `yaml:"to"`
 		Runs     int           `yaml:"runs"` // how often the verb runs; the last one counts
 	} `yaml:"deploy"`
@@ -114,7 +116,7 @@ type stage struct {
 
 func play(t *testing.T, s scenario) {
 	w := &stage{T: t, scenario: s}
-	options := ecstest.Options{Runtime: ecstest.ScriptFunc(w.story), MaxLag: time.Minute}
+	options := ecstest.Options{Runtime: crowded{ecstest.ScriptFunc(w.story), s.Tasks.NoRoom}, MaxLag: time.Minute}
 	if s.Limits {
 		options.Limits = ecstest.ECSLimits()
 	}
@@ -165,7 +167,7 @@ func play(t *testing.T, s scenario) {
 }
 
 func (w *stage) verb(ctx context.Context, env runner.Env) (rollout.Out, error) {
-	step := rollout.New(rollout.Config{Service: "web", Repository: "registry.test/web", Rollback: w.Deploy.Rollback, Timeout: w.Deploy.Timeout}, rollout.Deps{
+	step := rollout.New(rollout.Config{Service: "web", Repository: "registry.test/web", Rollback: w.Deploy.Rollback, Timeout: w.Deploy.Timeout, WaitFor: w.Deploy.WaitFor, Image: deploy.ImageFacts{Platform: w.Deploy.Platform}}, rollout.Deps{
 		Connect: func(context.Context, string) (deploy.API, error) { return ecs.New(w.cfg), nil },
 		Jitter:  func() float64 { return 0.5 },
 	})
@@ -180,6 +182,19 @@ func (w *stage) verb(ctx context.Context, env runner.Env) (rollout.Out, error) {
 	}
 	r, err := step.Run(ctx, env, rollout.In{Image: newImage})
 	return r.Out, err
+}
+
+// crowded is a runtime without room for the new tasks, where why says so.
+type crowded struct {
+	ecstest.ScriptFunc
+	why string
+}
+
+func (c crowded) Place(spec ecstest.TaskSpec) string {
+	if spec.Containers[0].Image == newImage {
+		return c.why
+	}
+	return ""
 }
 
 func (w *stage) story(spec ecstest.TaskSpec) ecstest.Story {
@@ -241,6 +256,8 @@ func (w *stage) fault(op string, n int) (f ecstest.Fault) {
 			f = ecstest.Deny(op)
 		case "expired":
 			f = ecstest.Fault{Status: http.StatusBadRequest, Type: "ExpiredTokenException", Text: "The security token included in the request is expired"}
+		case "absent":
+			f.Absent = true
 		case "cut-before":
 			f.Cut = ecstest.CutBefore
 		case "cut-after":
