@@ -29,15 +29,28 @@ const (
 // trainedLayer is the role of the archive's layer.
 const trainedLayer = "cds"
 
-// tryAgain is after how long a training that failed is tried once more.
-const tryAgain = 24 * time.Hour
+// After how long a training that failed, or took too long, is tried once more.
+const (
+	tryAgain     = 24 * time.Hour
+	tryAgainSlow = time.Hour
+)
 
 // trained is what training came to: an archive, or the reason why there is
 // none, so that it is not tried again at every run.
 type trained struct {
 	train.Archive
 	Reason string    `json:"reason,omitempty"`
+	Slow   bool      `json:"slow,omitempty"` // the reason is that time ran out
 	At     time.Time `json:"at"`
+}
+
+// stale tells that a failure is so long ago that it may go well now.
+func (t trained) stale() bool {
+	wait := tryAgain
+	if t.Slow {
+		wait = tryAgainSlow
+	}
+	return t.Reason != "" && time.Since(t.At) > wait
 }
 
 // train gives the application its archive on each base: the one of its key,
@@ -68,10 +81,7 @@ func (s *Step) trainOn(ctx context.Context, env runner.Env, app application, b *
 	below := *b
 	key := s.trainedKey(app.Launch, below)
 	got, _, ok := cache.Lookup[trained](ctx, s.deps.Cache, key)
-	if ok && got.Reason != "" && time.Since(got.At) > tryAgain {
-		ok = false
-	}
-	if !ok {
+	if !ok || got.stale() {
 		if !s.trainsNow() {
 			return 0, nil
 		}
@@ -200,7 +210,7 @@ func (s *Step) untrained(ctx context.Context, env runner.Env, err error) (traine
 		return trained{}, err // build makes the layer again
 	case isRefused:
 		env.Emit(runner.Warning{Text: "the start could not be trained, the image goes without: " + refused.Reason})
-		return trained{Reason: refused.Reason, At: time.Now().UTC()}, nil
+		return trained{Reason: refused.Reason, Slow: refused.Slow, At: time.Now().UTC()}, nil
 	case fault.ClassOf(err) == fault.Missing:
 		env.Emit(runner.Note{Text: fmt.Sprintf("the start is not trained: %v (%s)", err, fault.HintOf(err))})
 		return trained{}, nil

@@ -51,7 +51,7 @@ func (t *training) complete(ctx context.Context, out *tail, what string, steady 
 	defer cancel()
 	c, place, err := t.execute(limited, steady, out, args...)
 	if failed, ok := errors.AsType[*container.StartError](err); ok {
-		return "", &Refused{fmt.Sprintf("%s: %v", what, failed)}
+		return "", &Refused{Reason: fmt.Sprintf("%s: %v", what, failed)}
 	}
 	if err != nil {
 		return "", err
@@ -60,9 +60,9 @@ func (t *training) complete(ctx context.Context, out *tail, what string, steady 
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case limited.Err() != nil:
-		return "", &Refused{fmt.Sprintf("%s: the JVM took longer than %s", what, limit)}
+		return "", &Refused{Reason: fmt.Sprintf("%s: the JVM took longer than %s", what, limit), Slow: true}
 	case exit.Code != 0:
-		return "", &Refused{fmt.Sprintf("%s: the JVM ended with %s: %s", what, exit, out.cause())}
+		return "", &Refused{Reason: fmt.Sprintf("%s: the JVM ended with %s: %s", what, exit, out.cause())}
 	}
 	return place, nil
 }
@@ -158,7 +158,7 @@ func (t *training) layer(ctx context.Context) (oci.Layer, error) {
 func keep(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return &Refused{"the JVM ended well and wrote no archive"}
+			return &Refused{Reason: "the JVM ended well and wrote no archive"}
 		}
 		return fmt.Errorf("take the archive: %w", err)
 	}

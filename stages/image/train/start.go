@@ -44,7 +44,7 @@ func (t *training) findRelease(ctx context.Context) error {
 		}
 	}
 	if t.Release < OldestJava {
-		return &Refused{fmt.Sprintf("the base's Java is %d, and archives of the class path come with %d", t.Release, OldestJava)}
+		return &Refused{Reason: fmt.Sprintf("the base's Java is %d, and archives of the class path come with %d", t.Release, OldestJava)}
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (t *training) start(ctx context.Context) (Archive, []string, error) {
 	out := &tail{}
 	c, place, err := t.execute(ctx, false, out, t.startArguments()...)
 	if failed, ok := errors.AsType[*container.StartError](err); ok {
-		return Archive{}, nil, &Refused{fmt.Sprintf("start the application: %v", failed)}
+		return Archive{}, nil, &Refused{Reason: fmt.Sprintf("start the application: %v", failed)}
 	}
 	if err != nil {
 		return Archive{}, nil, err
@@ -68,7 +68,7 @@ func (t *training) start(ctx context.Context) (Archive, []string, error) {
 	}
 	loaded, err := os.Open(container.Written(place, "/"+Folder+"/"+loadedFile))
 	if err != nil {
-		return a, nil, &Refused{fmt.Sprintf("the JVM left no list of classes: %s", a.Start)}
+		return a, nil, &Refused{Reason: fmt.Sprintf("the JVM left no list of classes: %s", a.Start)}
 	}
 	defer loaded.Close()
 	list, libraries, err := t.choose(loaded)
@@ -76,7 +76,7 @@ func (t *training) start(ctx context.Context) (Archive, []string, error) {
 		return a, nil, fmt.Errorf("read the list of classes: %w", err)
 	}
 	if libraries == 0 {
-		return a, nil, &Refused{fmt.Sprintf("the start came to no class of a library: %s", a.Start)}
+		return a, nil, &Refused{Reason: fmt.Sprintf("the start came to no class of a library: %s", a.Start)}
 	}
 	a.Classes = len(list)
 	return a, list, nil

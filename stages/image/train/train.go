@@ -93,8 +93,11 @@ type Archive struct {
 }
 
 // Refused tells that this application, with this JVM, gives no archive: to try
-// again with the same would end the same way.
-type Refused struct{ Reason string }
+// again with the same would end the same way, unless it was only Slow.
+type Refused struct {
+	Reason string
+	Slow   bool // the JVM's time ran out, perhaps on a busy machine
+}
 
 func (e *Refused) Error() string { return e.Reason }
 
