@@ -28,6 +28,7 @@ func benchmarks() []benchmark {
 		{"unchanged", "orders with nothing to do, image and push included, against mvn -version", true, unchanged},
 		{"layers", "bytes of orders' image in each packing of libraries and layers [--project DIR]", true, layers},
 		{"image", "image and push of orders against Jib, docker build and push, crane append [--only PART]", true, imageBench},
+		{"startup", "time to the first HTTP 200 on one processor, in each way of training, against Jib's image [--project DIR]", true, startup},
 		{"rollout", "scripted rollouts in virtual time, against the SDK's waiter and a poller; 200 services", false, rollout},
 		{"cache", "a repository in S3 against tar + zstd, zip and a bare writer [--repository DIR]", false, cacheBench},
 	}
