@@ -21,7 +21,7 @@ func newImageVerbs(env Env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newImageBuild(env))
+	cmd.AddCommand(newImageBuild(env), newImageInspect(env))
 	return cmd
 }
 
