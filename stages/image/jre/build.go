@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fastship/fastship/cache"
@@ -164,7 +163,7 @@ func (r Request) make(ctx context.Context, c *cache.Cache, around system, tools 
 	defer release()
 	home, fixed, err := link(ctx, r, dir)
 	if err != nil {
-		return linked{}, explain(err)
+		return linked{}, err
 	}
 	libs, err := needed(r.JDK.Root, home, r.desktop(), r.Natives, tools.programs())
 	if err != nil {
@@ -228,12 +227,4 @@ func (r Request) warn(fixed bool, libs libraries, around system, tools tools) {
 	for _, l := range around.lacking {
 		r.Emit(runner.Warning{Text: l})
 	}
-}
-
-// explain adds the remedy to jlink's refusal of a changed JDK.
-func explain(err error) error {
-	if strings.Contains(err.Error(), "has been modified") {
-		return fault.New(fault.ImageFailed, "install the JDK afresh, use one with jmods, or "+elsewhere, "%w", err)
-	}
-	return err
 }

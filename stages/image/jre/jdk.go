@@ -223,6 +223,13 @@ func (j JDK) identify(release []byte) (cache.Digest, error) {
 	}
 	parts := cache.NewKey("jdk", "1").Add("release", string(release)).Add("jvm", jvm).
 		Add("modules", size).Add("index", string(cache.Sum(index)))
+	if !j.hasJmods() {
+		files, err := j.asInstalled()
+		if err != nil {
+			return "", fmt.Errorf("identify %s: %w", j, err)
+		}
+		parts = parts.Add("files", files)
+	}
 	jmods, err := os.ReadDir(filepath.Join(j.Home, "jmods"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("identify %s: %w", j, err)
@@ -235,6 +242,39 @@ func (j JDK) identify(release []byte) (cache.Digest, error) {
 		parts = parts.Add("jmod "+e.Name(), info.Size())
 	}
 	return cache.Digest(parts.Key()), nil
+}
+
+// asInstalled names the files that linking from the run-time image takes from
+// where they lie, and that may have been changed there: settings by content,
+// libraries by size.
+func (j JDK) asInstalled() ([]string, error) {
+	var list []string
+	for _, dir := range []string{"conf", "lib"} {
+		top := filepath.Join(j.Home, dir)
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || dir == "lib" && !strings.HasSuffix(path, ".so") {
+				return err
+			}
+			info, err := os.Stat(path) // Debian links to /etc
+			if err != nil {
+				return err
+			}
+			id := strconv.FormatInt(info.Size(), 10)
+			if dir == "conf" {
+				content, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				id = string(cache.Sum(content))
+			}
+			list = append(list, strings.TrimPrefix(path, j.Home)+" "+id)
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // fileIdentity names a shared library by its size and the linker's build ID,

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -42,7 +43,16 @@ func link(ctx context.Context, r Request, dir string) (home string, fixed bool, 
 	if foreign {
 		args = append(args, "--module-path", filepath.Join(jdk.Home, "jmods"))
 	}
-	if err := run(ctx, r.Linker.tool("jlink"), args, nil); err != nil {
+	if !jdk.hasJmods() { // so that an administrator's java.security does not stand in the way
+		args = append(args, "--ignore-modified-runtime")
+	}
+	changed := func(line string) {
+		file, ok := strings.CutSuffix(strings.TrimPrefix(line, "Warning: "), " has been modified")
+		if ok && filepath.Base(file) != "cacerts" { // which the base has of its own
+			r.Emit(runner.Warning{Text: file + " was changed after the JDK was installed: the image has it as it is"})
+		}
+	}
+	if err := runTelling(ctx, r.Linker.tool("jlink"), args, changed); err != nil {
 		return "", false, err
 	}
 	// The JVM refuses its archive when this file's time is another one.

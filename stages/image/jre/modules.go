@@ -206,30 +206,37 @@ func checkNames(jdk JDK, names []string) error {
 
 // run starts a tool of the JDK in an environment that holds nothing of this
 // machine's Java settings, and tells its output line by line.
-func run(ctx context.Context, tool string, args []string, stdout func(line string)) error {
-	var last []string // what it complained about
-	complain := func(line string) {
-		if last = append(last, line); len(last) > 5 {
-			last = last[1:]
-		}
-	}
+func run(ctx context.Context, path string, args []string, stdout func(line string)) error {
 	if stdout == nil {
 		stdout = func(string) {}
 	}
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
-	var out []string
-	exit, err := proc.Run(ctx, proc.Cmd{Path: tool, Args: args, Dir: "/", Env: env, Stderr: complain, Stdout: func(line string) {
-		if out = append(out, line); len(out) > 5 {
-			out = out[1:]
+	return runTool(ctx, path, args, stdout, func(string) {})
+}
+
+// runTelling is run for a tool whose warnings are to be told, on whichever
+// stream it prints them.
+func runTelling(ctx context.Context, path string, args []string, line func(string)) error {
+	return runTool(ctx, path, args, line, line)
+}
+
+func runTool(ctx context.Context, path string, args []string, stdout, stderr func(line string)) error {
+	const kept = 5
+	var out, last []string // what it complained about: jlink does on its standard output
+	keep := func(lines *[]string, tell func(string)) func(string) {
+		return func(line string) {
+			if *lines = append(*lines, line); len(*lines) > kept {
+				*lines = (*lines)[1:]
+			}
+			tell(line)
 		}
-		stdout(line)
-	}})
+	}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
+	exit, err := proc.Run(ctx, proc.Cmd{Path: path, Args: args, Dir: "/", Env: env, Stdout: keep(&out, stdout), Stderr: keep(&last, stderr)})
 	if err != nil {
 		return err
 	}
 	if exit.Code != 0 {
-		// jlink complains on its standard output.
-		return fmt.Errorf("%s ended with code %d: %s", tool, exit.Code, strings.Join(append(out, last...), "; "))
+		return fmt.Errorf("%s ended with code %d: %s", path, exit.Code, strings.Join(append(out, last...), "; "))
 	}
 	return nil
 }

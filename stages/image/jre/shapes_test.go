@@ -231,3 +231,33 @@ func TestEveryJDKDraws(t *testing.T) {
 		})
 	}
 }
+
+func TestAChangedSettingIsAnotherJDK(t *testing.T) {
+	home := t.TempDir()
+	lay(t, home, map[string][]byte{
+		"release": []byte("JAVA_VERSION=\"25.0.3\"\nOS_NAME=\"Linux\"\n"), "lib/modules": []byte("index"), "lib/server/libjvm.so": program(elf.EM_X86_64, "/ld"),
+		"lib/libnet.so": []byte("net"), "conf/security/java.security": []byte("a=1"), "lib/security/cacerts": []byte("certs"),
+	})
+	seen := map[string]bool{}
+	for _, c := range []struct {
+		path, content string
+		want          int // identities so far
+	}{
+		{"release", "JAVA_VERSION=\"25.0.3\"\nOS_NAME=\"Linux\"\n", 1},
+		{"conf/security/java.security", "a=2", 2}, {"lib/libnet.so", "other", 3}, {"lib/security/cacerts", "more", 3},
+		{"jmods/java.base.jmod", "jmod", 4}, {"conf/security/java.security", "a=3", 4}, // jlink takes the jmods' then
+	} {
+		lay(t, home, map[string][]byte{c.path: []byte(c.content)})
+		jdk, err := Find(home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := jdk.Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[string(id)] = true; len(seen) != c.want {
+			t.Errorf("after %s: %d identities", c.path, len(seen))
+		}
+	}
+}
