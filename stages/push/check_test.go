@@ -11,9 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,11 +18,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/internal/fault"
-	"github.com/fastship/fastship/runner"
 )
 
 // login is a keychain with one answer.
@@ -303,63 +298,5 @@ func TestPlan(t *testing.T) {
 	}
 	if got := say(in); !strings.HasPrefix(got, "nothing to push") {
 		t.Error(got)
-	}
-}
-
-// TestDistributionRegistry pushes to Debian's docker-registry 2.8.
-func TestDistributionRegistry(t *testing.T) {
-	if os.Getenv("FASTSHIP_INTEGRATION") == "" {
-		t.Skip("set FASTSHIP_INTEGRATION=1")
-	}
-	binary, err := exec.LookPath("docker-registry")
-	if err != nil {
-		t.Skip("no docker-registry: apt-get install docker-registry")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := l.Addr().String()
-	l.Close()
-	root := t.TempDir()
-	config := filepath.Join(root, "config.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", root, host), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), binary, "serve", config)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 100 {
-		if c, err := net.Dial("tcp", host); err == nil {
-			c.Close()
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	base := random(20 << 20)
-	in := makeImage(t, t.TempDir(), base, random(100))
-	step := New(Config{Repository: host + "/team/orders", Tags: []string{"one", "two"}}, anonymous())
-	if err := step.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var e events
-	r, err := step.Run(t.Context(), e.env(), in)
-	if err != nil || r.Out.Blobs != 3 || r.Out.Bytes < 20<<20 || e.last.Done != r.Out.Bytes {
-		t.Fatal(r, e.last, err)
-	}
-	for _, tag := range r.Out.Tags {
-		if err := validate.Image(pull(t, host+"/team/orders:"+tag)); err != nil {
-			t.Error(err)
-		}
-	}
-	r, err = step.Run(t.Context(), e.env(), in)
-	if err != nil || r.Status != runner.Cached {
-		t.Error(r, err)
-	}
-	r, err = step.Run(t.Context(), e.env(), makeImage(t, t.TempDir(), base, random(101)))
-	if err != nil || r.Out.Blobs != 2 || r.Out.Reused != 1 || r.Out.Bytes > 10_000 {
-		t.Error(r, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -358,6 +359,38 @@ func TestECRChunks(t *testing.T) {
 				t.Errorf("%d parts, want %d; progress %+v of %d", patches, want, e.last, r.Out.Bytes)
 			}
 		})
+	}
+}
+
+// TestECRKilled: a run that was killed within a large blob leaves the parts
+// that ECR has confirmed to the next one.
+func TestECRKilled(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{})
+	ctx, kill := context.WithCancelCause(t.Context())
+	killed := errors.New("killed")
+	defer kill(nil)
+	var patches atomic.Int64
+	a.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch && patches.Add(1) == 3 {
+			kill(killed)
+			return true
+		}
+		return false
+	})
+	in := makeImage(t, t.TempDir(), random(17<<20))
+	for run, ctx := range []context.Context{ctx, t.Context()} {
+		step, e := a.step(Config{}), &events{}
+		if err := step.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		step.remote.chunk = 5 << 20
+		r, err := step.Run(ctx, e.env(), in)
+		if run == 0 && !errors.Is(err, killed) || run == 1 && (err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest || e.last.Done != r.Out.Bytes) {
+			t.Fatal(run, err, e.last, r.Out)
+		}
+	}
+	if patches.Load() != 5 { // two, the one that was cut, and two
+		t.Errorf("%d parts", patches.Load())
 	}
 }
 
