@@ -115,7 +115,7 @@ func sparseImage(t *testing.T, size int64) In {
 	}
 	defer f.Close()
 	h256 := sha256.New()
-	if err := f.Truncate(size); err == nil {
+	if err = f.Truncate(size); err == nil {
 		_, err = io.Copy(h256, f)
 	}
 	if err != nil {
