@@ -382,6 +382,51 @@ func zipped(t *testing.T, files map[string]string) string {
 	return b.String()
 }
 
+// TestFailedTrainingIsNotTriedAgain: at once; and the image goes out all the
+// same, with a warning the first time.
+func TestFailedTrainingIsNotTriedAgain(t *testing.T) {
+	if err := container.Available(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	memory := newCache(t)
+	library := zipped(t, map[string]string{"org/lib/A.class": "\xca\xfe\xba\xbe\x00\x00\x00\x3d"})
+	in := bootJar(t, t.TempDir(), time.Now(), map[string]string{"BOOT-INF/lib/x-1.0.jar": library})
+	c := Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir(), Pushed: true}
+	tell := func() (notes, warnings []string) {
+		var e told
+		r, err := New(c, Deps{Cache: memory}).Run(t.Context(), e.env(), in)
+		if err != nil || layerOf(r.Out, trainedLayer) != "" {
+			t.Fatal(err, r.Out.Layers)
+		}
+		for _, body := range e.all {
+			switch b := body.(type) {
+			case runner.Note:
+				notes = append(notes, b.Text)
+			case runner.Warning:
+				warnings = append(warnings, b.Text)
+			}
+		}
+		return notes, warnings
+	}
+	const why = "exec /opt/java/bin/java: exec format error" // the base's is a text
+	if notes, warnings := tell(); !said(warnings, why) || !said(notes, "training the start") {
+		t.Errorf("%q %q", notes, warnings)
+	}
+	if notes, warnings := tell(); !said(notes, why) || said(notes, "training the start") || said(warnings, why) {
+		t.Errorf("%q %q", notes, warnings)
+	}
+	c.Train = trainNever
+	if notes, warnings := tell(); said(notes, "trained") || said(warnings, "trained") {
+		t.Errorf("%q %q", notes, warnings)
+	}
+	old := trained{Reason: "x", At: time.Now().Add(-2 * time.Hour)}
+	slow := old
+	slow.Slow = true
+	if old.stale() || !slow.stale() {
+		t.Error("a slow training is tried again after an hour, another one after a day")
+	}
+}
+
 // appJar is the layer of an image's app.jar.
 func (a *trainee) appJar(t *testing.T, img v1.Image) v1.Layer {
 	t.Helper()

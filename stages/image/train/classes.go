@@ -3,6 +3,7 @@ package train
 import (
 	"archive/zip"
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -16,6 +17,9 @@ func (t *training) classes(jars []string) (map[string]bool, error) {
 	names := map[string]bool{}
 	for _, jar := range jars {
 		z, err := zip.OpenReader(filepath.Join(t.root, jar))
+		if errors.Is(err, zip.ErrFormat) {
+			continue // no archive: the JVM finds nothing in it either
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", jar, err)
 		}
