@@ -1,12 +1,15 @@
 package push
 
 import (
+	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -42,5 +45,35 @@ func TestBaseIsStreamed(t *testing.T) {
 		if err := validate.Image(pull(t, here.host()+"/x:"+r.Out.Tags[0])); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestBaseWithOtherBytes: a layer that is not what its digest says reaches no
+// tag, and the base's registry is named.
+func TestBaseWithOtherBytes(t *testing.T) {
+	there, here := newServer(t), newServer(t)
+	in := makeImage(t, t.TempDir(), random(300_000))
+	image, err := readImage(in.Layout, in.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := image.blobs[0]
+	if err := os.Remove(oci.BlobPath(in.Layout, layer.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	there.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if kind(r.URL.Path) != "blobs" {
+			return false
+		}
+		_, err := w.Write(random(int(layer.Size)))
+		return err == nil
+	})
+	in.Base = there.host() + "/base:1@" + in.Digest
+	_, err = New(Config{Repository: here.host() + "/x"}, anonymous()).Run(t.Context(), (&events{}).env(), in)
+	if fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(err.Error(), "came from "+there.host()+"/base as other bytes") {
+		t.Error(err)
+	}
+	if slices.Contains(here.take(), "PUT manifests") {
+		t.Error("tagged all the same")
 	}
 }

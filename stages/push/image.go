@@ -144,6 +144,9 @@ func (i image) open(ctx context.Context, b cache.Descriptor, from int64) (io.Rea
 
 // verify reads a blob again to see whether it is what its name says.
 func (i image) verify(ctx context.Context, b cache.Descriptor) error {
+	if _, err := os.Stat(oci.BlobPath(i.layout, b.Digest)); err != nil && i.base != nil {
+		return fault.New(fault.ImageFailed, "pull the base image with another tool, to see whether its registry is sound", "the base's layer %s came from %s as other bytes", b.Digest, i.base.repo)
+	}
 	f, err := i.open(ctx, b, 0)
 	if err != nil {
 		return err

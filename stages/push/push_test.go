@@ -226,6 +226,40 @@ func TestPushSendsWhatIsMissing(t *testing.T) {
 	pull(t, s.host()+"/team/orders:b")
 }
 
+// TestPushAsksLittle holds the requests of runs on a machine that has pushed
+// before, Check included.
+func TestPushAsksLittle(t *testing.T) {
+	s := newServer(t)
+	base, deps := random(400_000), anonymous()
+	deps.State = t.TempDir()
+	push := func(in In, want ...string) {
+		t.Helper()
+		s.take()
+		step := New(Config{Repository: s.host() + "/x"}, deps)
+		if err := step.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := step.Run(t.Context(), (&events{}).env(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.take(); want != nil && !slices.Equal(got, want) {
+			t.Errorf("asked %v, want %v", got, want)
+		}
+		if err := validate.Image(pull(t, s.host()+"/x:"+r.Out.Tags[0])); err != nil {
+			t.Error(err)
+		}
+	}
+	first := makeImage(t, t.TempDir(), base, random(100))
+	push(first)
+	push(first, "HEAD manifests")
+	push(makeImage(t, t.TempDir(), base, random(101)), "HEAD manifests", "POST blobs/uploads", "POST blobs/uploads", "PUT manifests")
+	// The registry has lost all since: everything is asked for and sent.
+	lost := newServer(t)
+	s.misbehave(func(w http.ResponseWriter, r *http.Request) bool { lost.Config.Handler.ServeHTTP(w, r); return true })
+	push(makeImage(t, t.TempDir(), base, random(102)))
+}
+
 func pull(t *testing.T, ref string) v1.Image {
 	t.Helper()
 	n, err := name.ParseReference(ref)
