@@ -18,6 +18,7 @@ import (
 
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/jre"
 )
 
 // readIndex opens the image index in a layout.
@@ -196,5 +197,28 @@ func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTheBaseOfTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "ops", "ca.pem"), "one\ntwo\n-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+	jdk := Deps{Cache: newCache(t), JDK: func(context.Context) (string, error) { return "", nil }}
+	err := New(Config{Dir: dir, Certificates: []string{"ops/ca.pem"}}, jdk).Check(t.Context())
+	if fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), filepath.Join(dir, "ops/ca.pem")+":3: a PUBLIC KEY, not a CERTIFICATE") {
+		t.Errorf("got %v", err)
+	}
+	for key, c := range map[string]Config{"certificates": {Certificates: []string{"ca.pem"}}, "debug": {Debug: true}, "modules": {Modules: []string{"java.sql"}}} {
+		c.Base = "oci:" + baseLayout(t, runtime.GOARCH)
+		if err := New(c, jdk).Check(t.Context()); fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), "image."+key+" goes with the jlink base") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	s := New(Config{Modules: []string{"java.sql"}, Debug: true, JVM: []string{"-Xmx1g", "-Duser.language=de"}}, jdk)
+	if got := s.modules(jre.JDK{Major: 17}); !slices.Equal(got, []string{"java.sql", "jdk.jcmd", "jdk.jfr", "jdk.localedata"}) {
+		t.Errorf("modules %v", got)
+	}
+	if got := s.modules(jre.JDK{Major: 8}); !slices.Equal(got, []string{"java.sql"}) {
+		t.Errorf("of JDK 8: %v", got)
 	}
 }

@@ -60,7 +60,7 @@ func TestBaseRunsJavaAndIsTheSameEachTime(t *testing.T) {
 	for _, jdk := range jdks(t) {
 		t.Run(jdk.Version, func(t *testing.T) {
 			c := newCache(t)
-			modules, err := Modules(t.Context(), c, jdk, jarsOf(t, sample(t, "orders")), nil)
+			modules, err := Modules(t.Context(), c, jdk, jarsOf(t, sample(t, "orders")), []string{localeData}) // for the probe
 			if err != nil {
 				t.Fatal(err)
 			}

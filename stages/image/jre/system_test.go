@@ -169,3 +169,36 @@ func TestFontsOfOtherDistributions(t *testing.T) {
 		t.Errorf("a bare machine: %+v, %v", bare, err)
 	}
 }
+
+func TestFontsAndOptionsOnlyWhereTheyAreNeeded(t *testing.T) {
+	root := t.TempDir()
+	lay(t, root, map[string][]byte{fontDir + "/truetype/dejavu/DejaVuSans.ttf": []byte("font"), "etc/os-release": []byte("ID=acme\n"), localeDir + "/LC_CTYPE": nil})
+	for _, c := range []struct {
+		major   int
+		desktop bool
+		want    []string
+	}{
+		{17, false, nil},
+		{17, true, []string{fontDir + "/DejaVuSans.ttf", "etc/fonts/fonts.conf"}},
+		{11, false, []string{optionsFile}},
+	} {
+		s, err := surroundings(JDK{Root: root, Major: c.major}, c.desktop)
+		if err != nil || len(s.lacking) > 0 {
+			t.Fatal(err, s.lacking)
+		}
+		var extra []string
+		for _, f := range s.files {
+			if strings.HasPrefix(f.path, fontDir) || strings.HasPrefix(f.path, "etc/fonts") || f.path == optionsFile {
+				extra = append(extra, f.path)
+			}
+		}
+		slices.Sort(extra)
+		slices.Sort(c.want)
+		if !slices.Equal(extra, c.want) {
+			t.Errorf("%+v: %v", c, extra)
+		}
+	}
+	if got := string(settings(JDK{Major: 11}.defaultOptions())); got != "MaxRAMPercentage="+maxHeap+"\n+ExitOnOutOfMemoryError\n" {
+		t.Errorf("settings %q", got)
+	}
+}
