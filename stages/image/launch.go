@@ -78,7 +78,14 @@ func (s *Step) launchOf(ctx context.Context, jar *appjar.App, files map[string][
 				before = append(before, library)
 			}
 		}
-		l.Behind, err = hidden(jar, before, names)
+		if l.Behind, err = hidden(jar, before, names); err != nil || l.Behind != "" {
+			return l, err
+		}
+		// The first jar's manifest is what a class gets that asks for it by name.
+		class, err := jar.Mentions("META-INF/MANIFEST.MF")
+		if class != "" {
+			l.Behind = class + " reads META-INF/MANIFEST.MF by its name, and a library's would come first"
+		}
 		return l, err
 	}
 	return l, nil

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/container"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
@@ -160,6 +161,9 @@ func (s *Step) trainedKey(l *launch, below base) cache.Key {
 func (s *Step) trainNow(ctx context.Context, env runner.Env, app application, below base) (trained, error) {
 	start := time.Now()
 	if err := s.bringForTraining(ctx, env, below); err != nil {
+		return s.untrained(ctx, env, err)
+	}
+	if err := container.Available(ctx); err != nil {
 		return s.untrained(ctx, env, err)
 	}
 	env.Emit(runner.Note{Text: "training the start: once for these libraries and this base"})

@@ -354,6 +354,7 @@ func TestNotTrained(t *testing.T) {
 		"logback.xml is in the application and in a library": {"BOOT-INF/lib/x-1.0.jar": library, "BOOT-INF/classes/logback.xml": "ours"},
 		"a/B.class is in the application and in a library":   {"BOOT-INF/lib/x-1.0.jar": library, "BOOT-INF/classes/a/B.class": "\xca\xfe\xba\xbe\x00\x00\x00\x3d"},
 		"META-INF/services/x is in the application":          {"BOOT-INF/lib/x-1.0.jar": library, "META-INF/services/x": "ours"},
+		"a/R.class reads META-INF/MANIFEST.MF by its name":   {"BOOT-INF/lib/x-1.0.jar": library, "BOOT-INF/classes/a/R.class": "\xca\xfe\xba\xbe\x00\x00\x00\x3d /META-INF/MANIFEST.MF"},
 		"Spring DevTools":          {"BOOT-INF/lib/spring-boot-devtools-3.5.6.jar": library},
 		"manifest starts an agent": {"META-INF/MANIFEST.MF": strings.TrimSuffix(manifest, "\n") + "Launcher-Agent-Class: a.Agent\n\n"},
 	} {
