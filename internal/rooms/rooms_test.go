@@ -53,6 +53,8 @@ var suppliers = []supplier{
 	{"github.com/google/go-containerregistry", []string{"stages/image", "stages/push", "stages/internal/oci", "cmd/internal/sandbox", "deploy/ecstest"}, "images are made, sent and, in the sandbox, run"},
 	{"github.com/moby/", []string{"internal/container", "stages/image"}, "the Docker engine is an output and a place to run, nothing else"},
 	{"github.com/spf13/cobra", []string{"cmd/internal/cli"}, "flags are read once, in cmd"},
+	{"github.com/CycloneDX/", []string{"stages/image/sbom"}, "the bill of materials has one writer"},
+	{"golang.org/x/crypto", []string{"stages/push/sign"}, "what the standard library has no word for: cosign's key files"},
 	{"github.com/goccy/go-yaml", []string{"cmd/internal/spec", "stages/buildspec", "deploy/ecs"}, "files for people are read where they mean something"},
 }
 

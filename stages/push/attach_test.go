@@ -26,6 +26,7 @@ import (
 	"github.com/fastship/fastship/cache/dir"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/push/ecrtest"
 )
 
 // twoDocuments are attachments as the image's step gives them.
@@ -479,4 +480,35 @@ func distribution(t *testing.T) string {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return host
+}
+
+// TestAttachmentsOnECR: ECR lists referrers itself, refuses embedded data, and
+// here its tags cannot move.
+func TestAttachmentsOnECR(t *testing.T) {
+	a := newAccount(t, ecrtest.Options{Immutable: true})
+	a.deps.Attachments, a.deps.Cache = documentsOf, newMemory(t)
+	in := makeImage(t, t.TempDir(), random(10))
+	var b background
+	step := a.step(Config{})
+	if _, err := step.Run(t.Context(), b.env(), in); err != nil {
+		t.Fatal(err)
+	}
+	a.Asked()
+	if err := b.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := a.Asked()
+	slices.Sort(got)
+	if slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "referrers") }) || len(got) > 9 {
+		t.Errorf("asked %v", got)
+	}
+	// Signed by one key, and by another whose signature would have to go into
+	// a tag that is there.
+	if _, err := a.step(Config{Sign: Sign{Key: keyFile(t)}}).Run(t.Context(), b.env(), in); err != nil {
+		t.Fatal(err)
+	}
+	_, err := a.step(Config{Sign: Sign{Key: keyFile(t)}}).Run(t.Context(), b.env(), in)
+	if fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(err.Error(), ".sig is immutable") {
+		t.Errorf("%v", err)
+	}
 }
