@@ -5,7 +5,7 @@ import "time"
 // The budget of calls: at most 100 in any five minutes, those before the wait
 // included. AWS refills 20 DescribeServices a second for a whole account.
 const (
-	callBurst  = 20
+	callBurst  = 16
 	callRefill = 0.2 // a second
 )
 

@@ -175,11 +175,14 @@ func (c *chaos) play(w *world) string {
 	if len(ours) > 1 {
 		w.Errorf("%d deployments were accepted: %+v", len(ours), ours)
 	}
+	if len(ours) == 0 && c.intruder == "delete" && err != nil && strings.Contains(err.Error(), "not ACTIVE") {
+		return "deleted before it began"
+	}
 	if len(ours) == 0 {
 		w.Errorf("no deployment was accepted: %v", err)
 		return "nothing"
 	}
-	if c.intruder == "delete" && c.killed > 0 && r.Out.Outcome == "" && err != nil && strings.Contains(err.Error(), "INACTIVE") {
+	if c.intruder == "delete" && c.killed > 0 && r.Out.Outcome == "" && err != nil && strings.Contains(err.Error(), "not ACTIVE") {
 		return "deleted between two runs"
 	}
 	if r.Out.Deployment != ours[0].Deployment && !(c.killed > 0 && r.Out.Deployment == "") { // ended before the first run knew its name
@@ -237,15 +240,15 @@ func (c *chaos) run(ctx context.Context, w *world) (runner.Result[Out], error) {
 
 // agrees compares a report with the truth. What the stage gives up, or leaves
 // at its deadline, goes on in ECS; and what was scaled up before the stage saw
-// its end, or crashes after it, is not steady, though its deployment was
-// successful.
+// its end, was deleted then, or crashes after it, is not steady, though its
+// deployment was successful.
 func (c *chaos) agrees(reported deploy.Outcome, truth ecstest.Verdict, others bool) bool {
 	switch truth {
 	case ecstest.Ongoing:
 		return reported == deploy.Failed || reported == deploy.TimedOut
 	case ecstest.Succeeded:
 		return reported == deploy.Succeeded || reported == deploy.Superseded && others ||
-			(c.intruder == "scale" || c.story.Crash) && (reported == deploy.Failed || reported == deploy.TimedOut)
+			(c.intruder == "scale" || c.intruder == "delete" || c.story.Crash) && (reported == deploy.Failed || reported == deploy.TimedOut)
 	}
 	if truth == ecstest.Failed && c.intruder == "rollback" && reported == deploy.RollbackFailed {
 		return true // it was the way back that somebody stopped
