@@ -13,7 +13,7 @@ const (
 	rareDeployment = 20
 	onceTroubled   = 6
 	rareTasks      = 8
-	rarerTasks     = 20 // once half of the budget is spent
+	rarerTasks     = 14 // once half of the budget is spent
 	// The stages of a deployment that shifts traffic show nowhere else.
 	everyStage = 4
 	// With so many failures seen, the phases of further tasks tell little.

@@ -47,7 +47,7 @@ func Diagnose(e Exam) Report {
 		r.Took, r.Of, r.Phases = m.record.Finished.Sub(m.record.Created), m.record.TaskDefinition, m.phases()
 	}
 	if m.whole {
-		for _, find := range []func(measured) []Advice{e.draining, e.targetChecks, e.containerChecks, e.waves, e.bakes} {
+		for _, find := range []func(measured) []Advice{e.draining, e.targetChecks, e.containerChecks, e.waves, e.bakes, e.pulls, e.starts, e.early} {
 			r.Advice = append(r.Advice, find(m)...)
 		}
 	}
@@ -213,11 +213,20 @@ func (e Exam) risks(m measured, killed int) (all []string) {
 	if killed > 0 {
 		all = append(all, "old tasks do not end on SIGTERM: requests that they were answering are lost")
 	}
+	if shells := e.wrapped(); len(shells) > 0 {
+		all = append(all, "a shell that swallows SIGTERM stands before the application, which is killed instead of ending: "+strings.Join(shells, ", ")+" (put exec before the command)")
+	}
+	if words := e.breakerWaits(); words != "" {
+		all = append(all, words)
+	}
 	if up := m.health; m.whole && len(s.TargetGroups) > 0 && s.Grace > 0 && s.Grace < up {
 		all = append(all, fmt.Sprintf("the health check grace period is %.0f s, and the last task took %.0f s to be healthy", s.Grace.Seconds(), up.Seconds()))
 	}
 	if s.Stack != "" {
 		all = append(all, fmt.Sprintf("CloudFormation stack %s owns the service: its next update puts its own image back; make the image a parameter of the stack, or leave the task definition to fastship", s.Stack))
+	}
+	if s.Terraform {
+		all = append(all, "Terraform owns the service, by its tags: its next apply puts its own image back; make the image a variable, or lifecycle { ignore_changes = [task_definition] }")
 	}
 	failed := 0
 	for _, d := range e.History {

@@ -98,6 +98,7 @@ type Service struct {
 	Grace            time.Duration // health checks of new tasks are ignored that long
 	TargetGroups     []string      // ARNs
 	Stack            string        // of CloudFormation, where the tags were read
+	Terraform        bool          // a tag says that Terraform manages it
 	// Where its tasks run, as the service asks for it. LaunchType (FARGATE, EC2,
 	// EXTERNAL) is empty with CapacityProviders, which then say it: FARGATE,
 	// FARGATE_SPOT, or names of the account's own. PlatformVersion is Fargate's:

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,6 +49,7 @@ func service(s types.Service) deploy.Service {
 		if aws.ToString(tag.Key) == "aws:cloudformation:stack-name" {
 			d.Stack = aws.ToString(tag.Value)
 		}
+		d.Terraform = d.Terraform || strings.EqualFold(aws.ToString(tag.Value), "terraform") // ManagedBy = terraform, as its users tag
 	}
 	for _, x := range s.Deployments {
 		d.Deployments = append(d.Deployments, deploy.Deployment{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecstest"
 	"github.com/fastship/fastship/internal/awsconf"
 )
@@ -56,6 +58,12 @@ func TestDoctorKeepsItsWord(t *testing.T) {
 				_, err := web.UpdateService(ctx, &sdk.UpdateServiceInput{Service: aws.String("web"), DeploymentConfiguration: &types.DeploymentConfiguration{BakeTimeInMinutes: aws.Int32(0)}})
 				return err
 			}},
+		{name: "early success", config: `{` + balanced + `}`, advice: "let ECS call a rollout successful before the old tasks have drained", within: 0.05,
+			mend: func(ctx context.Context, _ *world, _ *elb.Client, web *sdk.Client) error {
+				_, err := web.UpdateService(ctx, &sdk.UpdateServiceInput{Service: aws.String("web"), DeploymentConfiguration: &types.DeploymentConfiguration{
+					EarlySuccessCriteria: &types.DeploymentEarlySuccessCriteria{Enable: true, HealthyPercent: aws.Int32(100), SourceServiceRevisionCleanup: types.ServiceRevisionCleanupDeferred}}})
+				return err
+			}},
 		{name: "SIGTERM", config: `{}`, extra: healthCheck, story: ecstest.Story{IgnoreTERM: true}, advice: "end on SIGTERM", within: 0.1,
 			mend: func(_ context.Context, w *world, _ *elb.Client, _ *sdk.Client) error {
 				w.step.deps.State = ""
@@ -78,8 +86,12 @@ func TestDoctorKeepsItsWord(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				before, err := w.step.Doctor(w.Context())
-				if err != nil || len(before.Advice) == 0 || !strings.Contains(before.Advice[0].Change, c.advice) {
+				at := slices.IndexFunc(before.Advice, func(a deploy.Advice) bool { return strings.Contains(a.Change, c.advice) })
+				if err != nil || at < 0 {
 					t.Fatalf("%+v, %v", before, err)
+				}
+				if !slices.IsSortedFunc(before.Advice, func(a, b deploy.Advice) int { return int(b.Saves - a.Saves) }) {
+					t.Errorf("not the largest first: %+v", before.Advice)
 				}
 				var sum time.Duration
 				for _, p := range before.Phases {
@@ -100,7 +112,7 @@ func TestDoctorKeepsItsWord(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				said, saved := before.Advice[0].Saves, before.Took-after.Took
+				said, saved := before.Advice[at].Saves, before.Took-after.Took
 				if off := math.Abs(saved.Seconds()-said.Seconds()) / said.Seconds(); off > c.within {
 					t.Errorf("said %s, saved %s (%s, then %s)\nbefore %v\nafter %v", said, saved, before.Took, after.Took, before.Phases, after.Phases)
 				}
@@ -118,14 +130,15 @@ func TestDoctorKeepsItsWord(t *testing.T) {
 // been rolled out.
 func TestDoctorReports(t *testing.T) {
 	seed := ecstest.ServiceSeed{Desired: 1, Config: []byte(`{"deploymentConfiguration": {"minimumHealthyPercent": 0, "maximumPercent": 100}, ` + balanced + `}`),
-		TaskDefinition: []byte(strings.Replace(string(definition("")), image1, "registry.test/web:latest", 1))}
+		TaskDefinition: []byte(strings.Replace(string(definition(`, "entryPoint": ["/bin/sh", "-c"], "command": ["java -jar app.jar"]`)), image1, "registry.test/web:latest", 1))}
 	virtual(t, ecstest.Script{}, seed, Deps{}, func(w *world) {
 		r, err := w.step.Doctor(w.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		risks := strings.Join(r.Risks, "\n")
-		for _, want := range []string{"no deployment circuit breaker", "minimumHealthyPercent is 0", "images by tag, which can change under a running service: app (registry.test/web:latest)"} {
+		for _, want := range []string{"no deployment circuit breaker", "minimumHealthyPercent is 0", "images by tag, which can change under a running service: app (registry.test/web:latest)",
+			"a shell that swallows SIGTERM stands before the application, which is killed instead of ending: app"} {
 			if !strings.Contains(risks, want) {
 				t.Errorf("risks, without %q:\n%s", want, risks)
 			}
