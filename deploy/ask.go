@@ -12,6 +12,7 @@ import (
 const (
 	rareDeployment = 20
 	onceTroubled   = 6
+	firstTasks     = 4 // until their pull has begun
 	rareTasks      = 8
 	rarerTasks     = 14 // once half of the budget is spent
 	// The stages of a deployment that shifts traffic show nowhere else.
@@ -137,6 +138,9 @@ func (f *Follower) rare() int {
 }
 
 func (f *Follower) rareTasks() int {
+	if f.counts.Provisioning > 0 && f.failures.total == 0 {
+		return firstTasks
+	}
 	if f.budget.calls < callBurst/2 {
 		return rarerTasks
 	}
