@@ -53,7 +53,7 @@ func PrepareFile(ctx context.Context, api Reader, target Target, container, repo
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := Deployable(service); err != nil {
+	if err := plannable(service); err != nil {
 		return Plan{}, err
 	}
 	current, latest, err := revisions(ctx, api, service.TaskDefinition, file == nil && known(image))
@@ -198,7 +198,18 @@ func sameRevision(s Service) (a Action, force bool) {
 	return Await, false
 }
 
-// Deployable refuses the services that fastship cannot roll out.
+// ByCodeDeploy reports whether CodeDeploy replaces the service's tasks.
+func (s Service) ByCodeDeploy() bool { return s.Controller == "CODE_DEPLOY" }
+
+// plannable is Deployable, and lets pass what CodeDeploy deploys.
+func plannable(s Service) error {
+	if s.Status == "ACTIVE" && s.ByCodeDeploy() {
+		return nil
+	}
+	return Deployable(s)
+}
+
+// Deployable refuses the services that fastship cannot update itself.
 func Deployable(s Service) error {
 	if s.Status != "ACTIVE" {
 		return fault.New(fault.Missing, "create the service again, or correct deploy.service", "service %s is %s, not ACTIVE", s.Name, s.Status)
@@ -206,8 +217,8 @@ func Deployable(s Service) error {
 	switch s.Controller {
 	case "", "ECS":
 	case "CODE_DEPLOY":
-		return fault.New(fault.BadInput, "deploy it with CodeDeploy, or set the service's deployment controller to ECS",
-			"service %s is deployed by CodeDeploy, which fastship does not drive", s.Name)
+		return fault.New(fault.BadInput, "roll out the earlier image: fastship deploy run --image REPOSITORY@DIGEST; a deployment that goes on ends by aws deploy stop-deployment --auto-rollback-enabled",
+			"service %s is deployed by CodeDeploy, which knows no such step", s.Name)
 	default:
 		return fault.New(fault.BadInput, "deploy it with the tool that owns its task sets",
 			"service %s has the deployment controller %s, which fastship cannot drive", s.Name, s.Controller)
@@ -227,6 +238,10 @@ func (p Plan) Lines() []string {
 			fmt.Sprintf("update service %s from %s to it, and follow the rollout of %s", service, current, tasks(p.Before.Desired)),
 		}
 	}
+	update := "update service"
+	if p.Before.ByCodeDeploy() {
+		update = "have CodeDeploy replace the tasks of service"
+	}
 	var lines []string
 	if p.Register != nil {
 		lines = append(lines, fmt.Sprintf("register a revision of %s: container %s from %s to %s", current, p.Container, p.OldImage, p.Image))
@@ -239,9 +254,9 @@ func (p Plan) Lines() []string {
 	case p.Force:
 		lines = append(lines, fmt.Sprintf("update service %s: start %s again, whose last rollout failed", service, current))
 	case p.Register != nil:
-		lines = append(lines, fmt.Sprintf("update service %s from %s to the new revision", service, current))
+		lines = append(lines, fmt.Sprintf("%s %s from %s to the new revision", update, service, current))
 	default:
-		lines = append(lines, fmt.Sprintf("update service %s from %s to %s, which is registered already", service, current, ShortName(p.Existing)))
+		lines = append(lines, fmt.Sprintf("%s %s from %s to %s, which is registered already", update, service, current, ShortName(p.Existing)))
 	}
 	return append(lines, "follow the rollout of "+tasks(p.Before.Desired))
 }

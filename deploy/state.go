@@ -106,8 +106,13 @@ type Service struct {
 	LaunchType        string
 	PlatformVersion   string
 	CapacityProviders []string
-	Deployments       []Deployment
-	Events            []ServiceEvent
+	// Of a service that CodeDeploy deploys: the id of the deployment that made
+	// its primary task set; and where its load balancer sends requests.
+	TaskSetOf       string
+	TargetContainer string
+	TargetPort      int
+	Deployments     []Deployment
+	Events          []ServiceEvent
 }
 
 // Primary is the deployment that the service is moving to or has reached.

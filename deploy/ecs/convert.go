@@ -44,6 +44,9 @@ func service(s types.Service) deploy.Service {
 		if arn := aws.ToString(lb.TargetGroupArn); arn != "" {
 			d.TargetGroups = append(d.TargetGroups, arn)
 		}
+		if d.TargetPort == 0 {
+			d.TargetContainer, d.TargetPort = aws.ToString(lb.ContainerName), int(aws.ToInt32(lb.ContainerPort))
+		}
 	}
 	for _, tag := range s.Tags {
 		if aws.ToString(tag.Key) == "aws:cloudformation:stack-name" {
@@ -65,6 +68,7 @@ func service(s types.Service) deploy.Service {
 			Created:        aws.ToTime(x.CreatedAt),
 		})
 	}
+	taskSets(s, &d)
 	for _, e := range s.Events {
 		d.Events = append(d.Events, deploy.ServiceEvent{ID: aws.ToString(e.Id), Created: aws.ToTime(e.CreatedAt), Message: aws.ToString(e.Message)})
 	}

@@ -37,5 +37,6 @@
 //
 // Not there: DAEMON services, task
 // sets, and tags by TagResource. CODE_DEPLOY and EXTERNAL services can be
-// created and described; nothing runs for them.
+// created and described; nothing runs for them (codedeploytest stands in front
+// of a Double and shows the task sets of the former).
 package ecstest

@@ -401,8 +401,6 @@ func TestCheck(t *testing.T) {
 			seed:  ecstest.ServiceSeed{TaskDefinition: definition(`, "healthCheck": {"command": ["CMD-SHELL", "curl -f localhost"]}`)},
 			class: fault.BadInput, err: "needs a shell, which the image does not have", hint: "image.base"},
 		{name: "another platform", cfg: Config{Service: "web", Image: deploy.ImageFacts{Platform: "linux/arm64"}}, class: fault.BadInput, err: "web:1 runs on linux/amd64, the image is for linux/arm64"},
-		{name: "CodeDeploy", cfg: Config{Service: "web"}, seed: ecstest.ServiceSeed{Config: []byte(`{"deploymentController": {"type": "CODE_DEPLOY"}}`), Idle: true},
-			class: fault.BadInput, err: "CodeDeploy", hint: "ECS"},
 		{name: "external", cfg: Config{Service: "web"}, seed: ecstest.ServiceSeed{Config: []byte(`{"deploymentController": {"type": "EXTERNAL"}}`), Idle: true},
 			class: fault.BadInput, err: "EXTERNAL"},
 		{name: "denied", cfg: Config{Service: "web"}, fault: func(op string, _ int) ecstest.Fault { return ecstest.Deny(op) },

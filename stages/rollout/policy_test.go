@@ -11,6 +11,7 @@ import (
 
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecstest"
+	"github.com/fastship/fastship/deploy/ecstest/codedeploytest"
 	"github.com/fastship/fastship/deploy/ecstest/schedulestest"
 	"github.com/fastship/fastship/internal/fault"
 )
@@ -116,6 +117,13 @@ func TestPolicy(t *testing.T) {
 			c.play(w)
 		})
 	}
+	d := &codedeploytest.Double{Story: codedeploytest.Story{Shift: time.Minute}}
+	byCode(t, d, func(w *world) {
+		(&account{next: d, deny: guard, all: true}).into(w)
+		if _, err := w.run(w.Context(), image2); err != nil {
+			t.Error(err)
+		}
+	})
 	for action := range denied {
 		t.Errorf("%s is called, and not in the policy", action)
 	}

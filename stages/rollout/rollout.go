@@ -39,6 +39,9 @@ type Config struct {
 
 	// Services are several that run the same image, instead of Service.
 	Services []Member `yaml:"services"`
+	// CodeDeploy names the application and deployment group of a service that
+	// CodeDeploy deploys, APPLICATION/GROUP; empty: they are found.
+	CodeDeploy string `yaml:"codedeploy"`
 	// Schedules are EventBridge rules and schedules (names or ARNs) whose tasks
 	// are to run the image, too.
 	Schedules []string `yaml:"schedules"`
@@ -185,6 +188,11 @@ func (s *Step) Check(ctx context.Context) error {
 	}
 	bad, _ := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	bad = append(bad, s.premises(ctx, api, plan)...)
+	if plan.Before.ByCodeDeploy() {
+		if _, err := s.codeDeploy(ctx, api, plan); err != nil {
+			bad = append(bad, err)
+		}
+	}
 	if err := checkSchedules(ctx, s.cfg, api, plan); err != nil {
 		bad = append(bad, err)
 	}
@@ -267,7 +275,8 @@ type way struct {
 	api   deploy.API
 	plan  deploy.Plan
 	begun deploy.Begun
-	start time.Time // of the wait's deadline
+	by    *byCodeDeploy // where CodeDeploy deploys; else nil
+	start time.Time     // of the wait's deadline
 	out   Out
 }
 
@@ -294,6 +303,9 @@ func (s *Step) ready(ctx context.Context, env runner.Env, image string) (*way, e
 // before is what has to be done first in a rollout that nobody began.
 func (s *Step) begin(ctx context.Context, env runner.Env, w *way, before func() error) error {
 	emit := func(e deploy.Event) { tell(env.Emit, e) }
+	if w.plan.Before.ByCodeDeploy() {
+		return s.beginByCodeDeploy(ctx, env, w, before)
+	}
 	begun, found := s.resume(ctx, w.api, w.plan)
 	var err error
 	if found {
@@ -326,6 +338,9 @@ func (s *Step) begin(ctx context.Context, env runner.Env, w *way, before func() 
 // watch follows what was begun to its end. An error says that the end is not
 // known. seen, unless nil, gets the events, too.
 func (s *Step) watch(ctx context.Context, env runner.Env, w *way, seen func(deploy.Event)) (deploy.Result, error) {
+	if w.by != nil {
+		return s.watchCodeDeploy(ctx, env, w, seen)
+	}
 	follower := deploy.NewFollower(w.begun, w.plan.Essential, deploy.Options{
 		Timeout: s.timeout(w.plan.Before.Bake), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Until: s.cfg.WaitFor, Ask: s.deps.Ask,
 	}, w.start)

@@ -53,6 +53,8 @@ func tell(emit func(runner.Body), e deploy.Event) {
 			return
 		}
 		warn("%v; still waiting", e.Err)
+	case deploy.Waits:
+		note("%s", e.What)
 	case deploy.LeftEarly:
 		note("%s", e.What)
 	case deploy.Unverified:

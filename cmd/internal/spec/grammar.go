@@ -255,6 +255,13 @@ func region(s string) error {
 	return nil
 }
 
+func codeDeploy(s string) error {
+	if application, group, ok := strings.Cut(s, "/"); !ok || application == "" || group == "" {
+		return advise("write APPLICATION/GROUP", "%s names no deployment group", quote(s))
+	}
+	return nil
+}
+
 func role(s string) error {
 	if !roleForm.MatchString(s) {
 		return advise("copy the ARN from aws iam get-role", "%s is no ARN of a role", quote(s))

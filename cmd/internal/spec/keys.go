@@ -105,6 +105,7 @@ var keys = []key{
 	{path: "deploy.taskDefinition", doc: "A file (JSON or YAML, relative to this one) that is the task definition; the image is put into it.", initial: "what the service runs, with the image replaced", example: "taskdef.json"},
 	{path: "deploy.before", doc: "A command (its words) that runs once with the new image, in a task of its own, before the service is touched.", example: "/opt/java/bin/java"},
 	{path: "deploy.after", doc: "A command that runs once after the rollout has succeeded.", example: "/opt/java/bin/java"},
+	{path: "deploy.codedeploy", doc: "The application and deployment group, APPLICATION/GROUP, of a service with the deployment controller CODE_DEPLOY.", initial: "those of the service's last deployment, else the names that the ECS console gives", check: codeDeploy, example: "shop/web"},
 	{path: "deploy.schedules", doc: "Rules of EventBridge and schedules of EventBridge Scheduler (names or ARNs) whose tasks move to the new image after the rollout."},
 	{path: "deploy.waitFor", doc: "How far the rollout is followed: deployed (every new task has started), healthy (and passes its checks) or steady (and the old ones are gone).", initial: "steady", check: waitFor, example: "healthy"},
 	{path: "deploy.region", doc: "The AWS region.", initial: "what the AWS SDK finds in environment and profile", check: region, example: "eu-central-1"},

@@ -1,0 +1,430 @@
+// Package codedeploytest is a double of AWS CodeDeploy for ECS, in front of an
+// ecstest.Double: it answers CodeDeploy's operations, shows the task sets of
+// services that have the deployment controller CODE_DEPLOY, and passes every
+// other request on. No task runs for a task set; what a deployment goes through
+// depends on package time and its Story only, so that hours pass in
+// microseconds inside testing/synctest.
+//
+// Operations, members, states and errors follow the service model of CodeDeploy
+// (2014-10-06) and the user guide's list of lifecycle events for ECS. That a
+// rollback's id is shown some seconds after the failure is an assumption.
+package codedeploytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Story is what deployments go through.
+type Story struct {
+	Install   time.Duration // until the new tasks run; default 30 s
+	Shift     time.Duration // of the traffic; default 10 s
+	Terminate time.Duration // before the old tasks end; default 0
+	FailAt    string        // the lifecycle event that fails; empty: none
+	Why       string        // its diagnostics
+	Ready     time.Duration // waits for a person that long before the traffic is shifted
+}
+
+// Double is an http.Handler, safe for concurrent use.
+type Double struct {
+	Next         http.Handler // an ecstest.Double
+	Cluster      string       // short names; the service stands in Next
+	Service      string
+	Application  string
+	Group        string
+	AutoRollback bool
+	Story        Story
+	// Fault says how the nth call of an operation is to fail: the error's code,
+	// "cut" for an answer that is lost after the work, or empty. nil: none.
+	Fault func(op string, n int) string
+
+	mu          sync.Mutex
+	counts      map[string]int
+	deployments []*deployment // oldest first
+}
+
+type deployment struct {
+	id, spec, definition string
+	description          string
+	created              time.Time
+	story                Story
+	stopped              time.Time // by somebody
+	rollback             *deployment
+	of                   *deployment // that this one takes back
+}
+
+// events of a deployment on ECS, in their order.
+var events = []string{"BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "AfterAllowTestTraffic", "BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"}
+
+// Seed is the deployment that made the task set which runs now.
+func (d *Double) Seed(appSpec, taskDefinition string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deployments = append(d.deployments, &deployment{id: "d-SEED00000", spec: appSpec, definition: taskDefinition, created: time.Now().Add(-24 * time.Hour)})
+}
+
+// Begin has somebody else deploy a definition.
+func (d *Double) Begin(taskDefinition string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.begin(`{"version": 0.0, "Resources": [{"TargetService": {"Properties": {"TaskDefinition": "`+taskDefinition+`"}}}]}`, taskDefinition, "").id
+}
+
+// Stop has somebody stop the deployment that goes on.
+func (d *Double) Stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.deployments[len(d.deployments)-1]; x.at(time.Now()).status == "InProgress" {
+		x.stopped = time.Now()
+		if d.AutoRollback {
+			d.takeBack(x, time.Now())
+		}
+	}
+}
+
+// Counts is how often each operation was called.
+func (d *Double) Counts() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]int{}
+	for op, n := range d.counts {
+		out[op] = n
+	}
+	return out
+}
+
+// Specs are the AppSpecs of all deployments, oldest first.
+func (d *Double) Specs() (specs []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, x := range d.deployments {
+		specs = append(specs, x.spec)
+	}
+	return specs
+}
+
+// Runs is the definition that gets the traffic.
+func (d *Double) Runs() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.primary().definition
+}
+
+func (d *Double) begin(spec, definition, description string) *deployment {
+	x := &deployment{id: fmt.Sprintf("d-%09d", len(d.deployments)), spec: spec, definition: definition, description: description, created: time.Now(), story: d.Story}
+	d.deployments = append(d.deployments, x)
+	return x
+}
+
+// takeBack begins the rollback of a deployment at a time.
+func (d *Double) takeBack(x *deployment, at time.Time) {
+	old := d.deployments[0]
+	for _, y := range d.deployments {
+		if y != x && y.at(at).traffic == 100 {
+			old = y
+		}
+	}
+	x.rollback = &deployment{id: x.id + "R", spec: old.spec, definition: old.definition, created: at.Add(3 * time.Second), story: Story{Install: time.Second, Shift: time.Second}, of: x}
+	d.deployments = append(d.deployments, x.rollback)
+}
+
+// settle begins the rollbacks that are due.
+func (d *Double) settle() {
+	for _, x := range slices.Clone(d.deployments) {
+		if now := x.at(time.Now()); now.status == "Failed" && d.AutoRollback && x.rollback == nil && x.of == nil {
+			d.takeBack(x, now.since)
+		}
+	}
+}
+
+// moment is a deployment at a time.
+type moment struct {
+	status  string
+	since   time.Time // it has been failed
+	events  []map[string]any
+	running int
+	traffic float64
+}
+
+func (x *deployment) at(now time.Time) moment {
+	if x.id == "d-SEED00000" {
+		return moment{status: "Succeeded", running: 2, traffic: 100}
+	}
+	m := moment{status: "InProgress"}
+	if !x.stopped.IsZero() && now.After(x.stopped) {
+		now, m.status = x.stopped, "Stopped"
+	}
+	at, failed := x.created, false
+	for _, name := range events {
+		took := map[string]time.Duration{"Install": or(x.story.Install, 30*time.Second), "AllowTraffic": or(x.story.Shift, 10*time.Second)}[name]
+		took = or(took, 2*time.Second)
+		if name == "BeforeAllowTraffic" {
+			took += x.story.Ready
+		}
+		e := map[string]any{"lifecycleEventName": name, "status": "Pending"}
+		switch end := at.Add(took); {
+		case failed:
+			e["status"] = "Skipped"
+		case now.Before(at) || m.status == "Stopped" && now.Before(end):
+		case now.Before(end):
+			e["status"] = "InProgress"
+			if name == "BeforeAllowTraffic" && x.story.Ready > 0 && m.status == "InProgress" {
+				m.status = "Ready"
+			}
+			if name == "AllowTraffic" {
+				m.traffic = 10
+			}
+		case name == x.story.FailAt:
+			e["status"], e["diagnostics"] = "Failed", map[string]any{"errorCode": "UnknownError", "message": x.story.Why}
+			m.status, m.since, failed, m.traffic = "Failed", end, true, 0
+		default:
+			e["status"] = "Succeeded"
+			if name == "Install" {
+				m.running = 2
+			}
+			if name == "AllowTraffic" {
+				m.traffic = 100
+			}
+		}
+		m.events = append(m.events, e)
+		at = at.Add(took)
+	}
+	if m.status == "InProgress" && !now.Before(at.Add(x.story.Terminate)) {
+		m.status = "Succeeded"
+	}
+	if m.status == "Failed" || m.status == "Stopped" {
+		m.running, m.traffic = 0, 0
+	}
+	return m
+}
+
+func or(d, other time.Duration) time.Duration {
+	if d == 0 {
+		return other
+	}
+	return d
+}
+
+// primary is the newest deployment that has the traffic.
+func (d *Double) primary() *deployment {
+	found := d.deployments[0]
+	for _, x := range d.deployments {
+		if x.at(time.Now()).traffic == 100 {
+			found = x
+		}
+	}
+	return found
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	op, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "CodeDeploy_20141006.")
+	if !ours {
+		d.pass(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the caller is gone
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settle()
+	if d.counts == nil {
+		d.counts = map[string]int{}
+	}
+	d.counts[op]++
+	code := ""
+	if d.Fault != nil {
+		code = d.Fault(op, d.counts[op])
+	}
+	if code != "" && code != "cut" {
+		refuse(w, code, op+" is refused")
+		return
+	}
+	out, code, message := d.answer(op, body)
+	switch {
+	case d.Fault != nil && d.Fault(op, d.counts[op]) == "cut":
+		panic(http.ErrAbortHandler) // how net/http cuts a connection
+	case code != "":
+		refuse(w, code, message)
+	default:
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		_ = json.NewEncoder(w).Encode(out) // a caller that is gone needs no answer
+	}
+}
+
+func (d *Double) answer(op string, body []byte) (out map[string]any, code, message string) {
+	var in struct {
+		ApplicationName, DeploymentGroupName, DeploymentId, Description, DeploymentConfigName string
+		IncludeOnlyStatuses, TargetIds                                                        []string
+		Revision                                                                              struct {
+			RevisionType   string
+			AppSpecContent struct{ Content string }
+		}
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, "SerializationException", err.Error()
+	}
+	switch op {
+	case "GetDeploymentGroup", "CreateDeployment", "ListDeployments":
+		if in.ApplicationName != d.Application {
+			return nil, "ApplicationDoesNotExistException", "No application found for name: " + in.ApplicationName
+		}
+		if in.DeploymentGroupName != d.Group {
+			return nil, "DeploymentGroupDoesNotExistException", "No Deployment Group found for name: " + in.DeploymentGroupName
+		}
+	case "GetDeploymentConfig":
+		return map[string]any{"deploymentConfigInfo": map[string]any{"trafficRoutingConfig": map[string]any{"type": "TimeBasedCanary",
+			"timeBasedCanary": map[string]any{"canaryPercentage": 10, "canaryInterval": int(d.Story.Shift / time.Minute)}}}}, "", ""
+	}
+	switch op {
+	case "GetDeploymentGroup":
+		return map[string]any{"deploymentGroupInfo": map[string]any{
+			"applicationName": d.Application, "deploymentGroupName": d.Group, "computePlatform": "ECS", "deploymentConfigName": "Canary",
+			"ecsServices":                      []any{map[string]any{"serviceName": d.Service, "clusterName": d.Cluster}},
+			"autoRollbackConfiguration":        map[string]any{"enabled": d.AutoRollback},
+			"blueGreenDeploymentConfiguration": map[string]any{"terminateBlueInstancesOnDeploymentSuccess": map[string]any{"action": "TERMINATE", "terminationWaitTimeInMinutes": int(d.Story.Terminate / time.Minute)}},
+		}}, "", ""
+	case "CreateDeployment":
+		return d.create(in.Revision.AppSpecContent.Content, in.Description)
+	case "ListDeployments":
+		ids := []string{}
+		for _, x := range d.deployments {
+			if slices.Contains(in.IncludeOnlyStatuses, x.at(time.Now()).status) {
+				ids = append(ids, x.id)
+			}
+		}
+		return map[string]any{"deployments": ids}, "", ""
+	}
+	at := slices.IndexFunc(d.deployments, func(x *deployment) bool { return x.id == in.DeploymentId })
+	if at < 0 {
+		return nil, "DeploymentDoesNotExistException", "The deployment " + in.DeploymentId + " could not be found"
+	}
+	x := d.deployments[at]
+	now := x.at(time.Now())
+	switch op {
+	case "GetDeployment":
+		return map[string]any{"deploymentInfo": d.show(x, now)}, "", ""
+	case "ListDeploymentTargets":
+		return map[string]any{"targetIds": []string{d.Cluster + ":" + d.Service}}, "", ""
+	case "BatchGetDeploymentTargets":
+		if !slices.Equal(in.TargetIds, []string{d.Cluster + ":" + d.Service}) {
+			return nil, "DeploymentTargetDoesNotExistException", "no such target"
+		}
+		return map[string]any{"deploymentTargets": []any{map[string]any{"deploymentTargetType": "ECSTarget", "ecsTarget": map[string]any{
+			"deploymentId": x.id, "targetId": in.TargetIds[0], "status": now.status, "lifecycleEvents": now.events,
+			"taskSetsInfo": []any{
+				map[string]any{"taskSetLabel": "Blue", "desiredCount": 2, "pendingCount": 0, "runningCount": 2, "trafficWeight": 100 - now.traffic},
+				map[string]any{"taskSetLabel": "Green", "desiredCount": 2, "pendingCount": 2 - now.running, "runningCount": now.running, "trafficWeight": now.traffic},
+			},
+		}}}}, "", ""
+	}
+	return nil, "UnknownOperationException", op
+}
+
+func (d *Double) create(content, description string) (out map[string]any, code, message string) {
+	for _, x := range d.deployments {
+		if s := x.at(time.Now()).status; s == "InProgress" || s == "Ready" {
+			return nil, "DeploymentLimitExceededException", "The Deployment Group '" + d.Group + "' already has an active Deployment '" + x.id + "'"
+		}
+	}
+	var spec struct {
+		Resources []struct {
+			TargetService struct {
+				Properties struct{ TaskDefinition string }
+			}
+		}
+	}
+	if json.Unmarshal([]byte(content), &spec) != nil || len(spec.Resources) != 1 || spec.Resources[0].TargetService.Properties.TaskDefinition == "" {
+		return nil, "InvalidRevisionException", "The AppSpec names no task definition"
+	}
+	return map[string]any{"deploymentId": d.begin(content, spec.Resources[0].TargetService.Properties.TaskDefinition, description).id}, "", ""
+}
+
+func (d *Double) show(x *deployment, now moment) map[string]any {
+	info := map[string]any{
+		"deploymentId": x.id, "applicationName": d.Application, "deploymentGroupName": d.Group, "status": now.status,
+		"createTime": float64(x.created.UnixMilli()) / 1000, "description": x.description, "computePlatform": "ECS",
+		"revision": map[string]any{"revisionType": "AppSpecContent", "appSpecContent": map[string]any{"content": x.spec}},
+	}
+	if now.status == "Failed" {
+		info["errorInformation"] = map[string]any{"code": "HOOK_EXECUTION_FAILURE", "message": "The deployment failed."}
+	}
+	if x.rollback != nil && !time.Now().Before(x.rollback.created) {
+		info["rollbackInfo"] = map[string]any{"rollbackDeploymentId": x.rollback.id}
+	}
+	return info
+}
+
+// pass shows the service's task sets in what ECS says of it.
+func (d *Double) pass(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeServices") {
+		d.Next.ServeHTTP(w, r)
+		return
+	}
+	kept := &recorder{header: http.Header{}, status: http.StatusOK}
+	d.Next.ServeHTTP(kept, r)
+	var out map[string]any
+	if kept.status == http.StatusOK && json.Unmarshal(kept.body.Bytes(), &out) == nil {
+		services, _ := out["services"].([]any)
+		for _, s := range services {
+			if service, ok := s.(map[string]any); ok && service["serviceName"] == d.Service {
+				service["taskSets"] = d.taskSets()
+			}
+		}
+		kept.body.Reset()
+		_ = json.NewEncoder(&kept.body).Encode(out) // JSON that came in as JSON
+	}
+	for k, v := range kept.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(kept.status)
+	_, _ = w.Write(kept.body.Bytes())
+}
+
+func (d *Double) taskSets() []any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settle()
+	sets, primary := []any{}, d.primary()
+	for i, x := range d.deployments {
+		now := x.at(time.Now())
+		if x != primary && now.status != "InProgress" && now.status != "Ready" {
+			continue
+		}
+		status := "ACTIVE"
+		if x == primary {
+			status = "PRIMARY"
+		}
+		sets = append(sets, map[string]any{
+			"id": fmt.Sprintf("ecs-svc/%d", 1000+i), "externalId": x.id, "startedBy": "CODE_DEPLOY", "status": status, "taskDefinition": x.definition,
+			"computedDesiredCount": 2, "pendingCount": 2 - now.running, "runningCount": now.running, "createdAt": float64(x.created.Unix()), "stabilityStatus": "STEADY_STATE",
+		})
+	}
+	return sets
+}
+
+func refuse(w http.ResponseWriter, code, message string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
+}
+
+// recorder keeps an answer in memory.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header         { return w.header }
+func (w *recorder) WriteHeader(status int)      { w.status = status }
+func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
