@@ -37,9 +37,12 @@ func TestImageRunsInDocker(t *testing.T) {
 		t.Run(c.app, func(t *testing.T) {
 			dir := app(t, c.app)
 			reference := registry + "/team/" + c.app
-			config(t, dir, "maven: {args: [-DskipTests]}\nimage: {repository: %s, tags: [v1]}\n", reference)
+			config(t, dir, "maven: {args: [-DskipTests]}\nimage: {repository: %s, tags: [v1], healthCheck: {command: [/opt/java/bin/java, -version]}}\n", reference)
 			run(t, 0, dir, "run")
 			validateEverywhere(t, dir, reference+":v1")
+			if c.app == "hello" {
+				sameInEngine(t, dir, reference+":v1")
+			}
 
 			if c.app == "hello" && zstdPushed(t, dir, reference+":zstd") {
 				reference += ":zstd"
@@ -63,6 +66,33 @@ func TestImageRunsInDocker(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sameInEngine makes the image again, as an archive and in the engine. Both are
+// the image that the engine pulled, its health check among the rest: an ID is
+// the digest of the config, and that names every file.
+func sameInEngine(t *testing.T, dir, reference string) {
+	t.Helper()
+	const tag = "fastship-test-outputs:v1"
+	archive := filepath.Join(t.TempDir(), "hello.tar")
+	t.Cleanup(func() { exec.Command("docker", "rmi", tag).Run() })
+	docker(t, "pull", "-q", reference)
+	pulled := docker(t, "inspect", "-f", "{{.Id}} {{.Config.Healthcheck.Test}}", reference)
+	if !strings.HasSuffix(pulled, "[CMD /opt/java/bin/java -version]") {
+		t.Errorf("the engine sees no health check: %s", pulled)
+	}
+	run(t, 0, dir, "image", "build", "-o", "archive="+archive, "-o", "engine="+tag)
+	if got := docker(t, "inspect", "-f", "{{.Id}} {{.Config.Healthcheck.Test}}", tag); got != pulled {
+		t.Errorf("loaded by the API: %s, pulled %s", got, pulled)
+	}
+	docker(t, "rmi", tag)
+	if said := docker(t, "load", "-q", "-i", archive); said != "Loaded image: "+tag {
+		t.Errorf("docker load: %s", said)
+	}
+	if got := docker(t, "inspect", "-f", "{{.Id}} {{.Config.Healthcheck.Test}}", tag); got != pulled {
+		t.Errorf("loaded from the archive: %s, pulled %s", got, pulled)
+	}
+	output(t, need(t, "skopeo"), "inspect", "docker-archive:"+archive)
 }
 
 // validateEverywhere holds the layout and the pushed image against readers of
