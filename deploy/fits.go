@@ -12,6 +12,7 @@ import (
 // ImageFacts are what is known of an image before it is built.
 type ImageFacts struct {
 	Bare     bool   // no shell and no other program than Java's
+	Files    bool   // the user's own files are in it, and may be programs
 	Platform string // linux/amd64; empty: not known
 	// Platforms are those of an image for several, in place of Platform.
 	Platforms []string
@@ -44,10 +45,10 @@ func (t TaskDefinition) Fits(container string, image ImageFacts) (bad []error, d
 	if h := c.HealthCheck; h != nil && len(h.Command) > 0 {
 		switch command := h.Command; {
 		case command[0] == "CMD-SHELL":
-			bad = append(bad, fault.New(fault.BadInput, "let the load balancer check the health, or set image.base to an image with a shell",
+			bad = append(bad, fault.New(fault.BadInput, "let the load balancer check the health, or set image.base to an image with a shell, or image.debug",
 				"the health check of container %s in %s needs a shell, which the image does not have: %s", container, name, strings.Join(command, " ")))
-		case command[0] == "CMD" && len(command) > 1 && !javas(command[1]):
-			bad = append(bad, fault.New(fault.BadInput, "let the load balancer check the health, or set image.base to an image with that program",
+		case command[0] == "CMD" && len(command) > 1 && !javas(command[1]) && !image.Files:
+			bad = append(bad, fault.New(fault.BadInput, "let the load balancer check the health, bring that program along by image.files, or set image.base to an image that has it",
 				"the health check of container %s in %s calls %s, which the image does not have", container, name, command[1]))
 		}
 	}

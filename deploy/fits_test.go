@@ -19,6 +19,8 @@ func TestFits(t *testing.T) {
 		{name: "shell health check", keys: `"healthCheck": {"command": ["CMD-SHELL", "curl -f localhost || exit 1"]}`, image: bare, bad: "needs a shell, which the image does not have: CMD-SHELL curl", hint: "load balancer"},
 		{name: "curl health check", keys: `"healthCheck": {"command": ["CMD", "/usr/bin/curl", "localhost"]}`, image: bare, bad: "calls /usr/bin/curl, which the image does not have", hint: "image.base"},
 		{name: "java health check", keys: `"healthCheck": {"command": ["CMD", "java", "-version"]}`, image: bare},
+		{name: "a program of the user's", keys: `"healthCheck": {"command": ["CMD", "/usr/bin/probe"]}`, image: ImageFacts{Bare: true, Files: true}},
+		{name: "a shell in spite of files", keys: `"healthCheck": {"command": ["CMD-SHELL", "probe"]}`, image: ImageFacts{Bare: true, Files: true}, bad: "needs a shell", hint: "image.debug"},
 		{name: "disabled health check", keys: `"healthCheck": {"command": ["NONE"]}`, image: bare},
 		{name: "an image with a shell", keys: `"healthCheck": {"command": ["CMD-SHELL", "curl"]}, "entryPoint": ["sh", "-c", "java"]`, image: ImageFacts{}},
 		{name: "shell entry point", keys: `"entryPoint": ["/bin/sh", "-c", "java -jar app.jar"]`, image: bare, bad: "the entryPoint of container app in web:7 needs a shell", hint: "take entryPoint out"},

@@ -108,7 +108,7 @@ func (o Options) rollout() (rollout.Config, rollout.Deps) {
 	config := o.Spec.Deploy
 	config.Repository, config.Dir = o.Spec.Image.Repository, o.Dir
 	if base := o.Spec.Image.Base; base == "" || base == "jlink" { // else nobody knows before it is read
-		config.Image.Bare = !o.Spec.Image.Debug
+		config.Image.Bare, config.Image.Files = !o.Spec.Image.Debug, len(o.Spec.Image.ImageConfig.Files) > 0
 	}
 	config.Image.Platforms = o.Spec.Image.Platforms // without any, the image is made for the service
 	return config, rollout.Deps{Getenv: lookup(o.Environ), Ask: o.Ask, State: o.recordDir()}
