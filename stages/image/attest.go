@@ -213,14 +213,7 @@ func (s *Step) bill(ctx context.Context, in In, below []base) (sbom.Document, er
 		return sbom.Document{}, err
 	}
 	defer jar.Close()
-	own := sbom.Coordinates{Group: in.Group, Name: in.Name, Version: in.Version}
-	d := sbom.Document{
-		Created: s.config.created(in),
-		Application: sbom.Application{
-			Coordinates: own, Source: in.Source, Revision: in.Revision, Jar: sbom.Inspect(jar.Archive(), in.Jar.Name, own),
-		},
-		Repositories: in.Repositories,
-	}
+	d := sbom.Document{Created: s.config.created(in), Application: describeApplication(in, jar), Repositories: in.Repositories}
 	if in.Jar.Digest != "" {
 		d.Application.SHA256 = in.Jar.Digest.Hex()
 	}
@@ -237,6 +230,20 @@ func (s *Step) bill(ctx context.Context, in In, below []base) (sbom.Document, er
 		d.Grounds = append(d.Grounds, b.ground())
 	}
 	return d, nil
+}
+
+// describeApplication has Maven's coordinates, else those that the jar itself
+// tells of.
+func describeApplication(in In, jar *appjar.App) sbom.Application {
+	a := sbom.Application{Coordinates: sbom.Coordinates{Group: in.Group, Name: in.Name, Version: in.Version}, Source: in.Source, Revision: in.Revision}
+	if in.Group != "" {
+		a.Jar = sbom.Inspect(jar.Archive(), in.Jar.Name, a.Coordinates)
+		return a
+	}
+	if a.Jar = sbom.Inspect(jar.Archive(), in.Jar.Name, sbom.Coordinates{}); a.Jar.Coordinates.Group != "" {
+		a.Coordinates = a.Jar.Coordinates
+	}
+	return a
 }
 
 // ground is what the bill of materials says of a base.

@@ -162,6 +162,25 @@ func TestAttachmentsDirty(t *testing.T) {
 	}
 }
 
+// TestAttachmentsOfAJar: nobody here built it, and only the jar itself tells
+// its coordinates.
+func TestAttachmentsOfAJar(t *testing.T) {
+	in := digested(t, bootJar(t, t.TempDir(), time.Now(), map[string]string{"META-INF/maven/org.app/app/pom.properties": "version=3\n"}))
+	in.Name, in.Version, in.Revision, in.Source = "app.jar", "", "", ""
+	time.Sleep(40 * time.Millisecond) // settled long enough to be stamped
+	s := New(Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir()}, Deps{Cache: newCache(t), State: t.TempDir()})
+	list, err := s.Attachments(t.Context(), s.mustRun(t, in).Out.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(list[0].Content), "pkg:maven/org.app/app@3") {
+		t.Errorf("%s", list[0].Content)
+	}
+	if said := string(list[1].Content); strings.Contains(said, "goals") || !strings.Contains(said, in.Jar.Digest.Hex()) {
+		t.Error(said)
+	}
+}
+
 // TestAttachmentsCancelled: background work ends with the run.
 func TestAttachmentsCancelled(t *testing.T) {
 	s, in := known(t)

@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/fastship/fastship/stages/image/sbom"
 )
@@ -15,8 +16,8 @@ const (
 // Build is what is known of how the jar was built, for the provenance.
 // Nothing in it may be a secret: Maven's arguments are left out for that.
 type Build struct {
-	Maven    string   // its version
-	Goals    []string // as configured
+	Maven    string   // its version; empty for a jar that another tool built, or another time
+	Goals    []string // as configured; empty for Maven's default here
 	Profiles []string
 	Module   string
 	Host     string // the CI system: github, codebuild; empty outside CI
@@ -61,7 +62,7 @@ type parameters struct {
 	Source   string   `json:"source,omitempty"`
 	Revision string   `json:"revision,omitempty"`
 	Dirty    bool     `json:"dirty,omitempty"` // the tree had changes that no commit has
-	Goals    []string `json:"goals"`
+	Goals    []string `json:"goals,omitempty"` // none for a jar that somebody else built
 	Profiles []string `json:"profiles,omitempty"`
 	Module   string   `json:"module,omitempty"`
 }
@@ -82,7 +83,7 @@ func provenance(in In, below []base, out Out, bill sbom.Document) ([]byte, error
 	d := &p.BuildDefinition
 	d.BuildType = manual + "#build-type"
 	goals := in.Build.Goals
-	if len(goals) == 0 {
+	if len(goals) == 0 && in.Build.Maven != "" {
 		goals = []string{"package"}
 	}
 	d.ExternalParameters = parameters{Source: in.Source, Revision: in.Revision, Dirty: in.Dirty, Goals: goals, Profiles: in.Build.Profiles, Module: in.Build.Module}
@@ -108,11 +109,15 @@ func provenance(in In, below []base, out Out, bill sbom.Document) ([]byte, error
 }
 
 // dependencies are what went into the image: the source, unless its tree was
-// another than the commit's, the base, the libraries.
+// another than the commit's; the jar, where nobody here built it; the base; the
+// libraries.
 func dependencies(in In, below []base, bill sbom.Document) []resource {
 	list := []resource{}
 	if in.Source != "" && in.Revision != "" && !in.Dirty {
 		list = append(list, resource{URI: "git+" + in.Source, Digest: map[string]string{"gitCommit": in.Revision}})
+	}
+	if in.Build.Maven == "" && in.Jar.Digest != "" {
+		list = append(list, resource{Name: filepath.Base(in.Jar.Name), Digest: digestSet(string(in.Jar.Digest))})
 	}
 	for _, b := range below {
 		if b.digest != "" {

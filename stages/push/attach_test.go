@@ -389,6 +389,17 @@ func tagDigest(t *testing.T, s *server, in In, suffix string) string {
 	return resp.Header.Get("Docker-Content-Digest")
 }
 
+func TestPlanTellsOfTheKey(t *testing.T) {
+	s := newServer(t)
+	step := New(Config{Repository: s.host() + "/x", Sign: Sign{Key: "awskms:///alias/x"}}, anonymous())
+	for _, in := range []In{{}, makeImage(t, t.TempDir(), random(10))} {
+		p, err := step.Plan(t.Context(), in)
+		if err != nil || !slices.Contains(p.Lines, "sign it by awskms:///alias/x before it gets its tags") {
+			t.Errorf("%q, %v", p.Lines, err)
+		}
+	}
+}
+
 func TestCheckReadsTheKey(t *testing.T) {
 	s := newServer(t)
 	err := New(Config{Repository: s.host() + "/x", Sign: Sign{Key: "absent.key"}, Dir: t.TempDir()}, anonymous()).Check(t.Context())

@@ -38,6 +38,13 @@ type Sign struct {
 	Key string `yaml:"key"`
 }
 
+func (s Sign) plan() []string {
+	if s.Key == "" {
+		return nil
+	}
+	return []string{"sign it by " + s.Key + " before it gets its tags"}
+}
+
 // signer reads the key once per Step; nil without one.
 func (s *Step) signer(ctx context.Context) (*sign.Key, error) {
 	if s.config.Sign.Key == "" {

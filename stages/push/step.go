@@ -171,7 +171,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		named = "tagged with the first 12 digits of its digest"
 	}
 	if in.Digest == "" {
-		plan.Lines = []string{fmt.Sprintf("push the image to %s, %s: the blobs that are missing there", repo, named)}
+		plan.Lines = append([]string{fmt.Sprintf("push the image to %s, %s: the blobs that are missing there", repo, named)}, s.config.Sign.plan()...)
 		return plan, nil
 	}
 	plan.Out.Reference = repo.Name() + "@" + in.Digest
@@ -192,6 +192,7 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		plan.Lines = append(plan.Lines, fmt.Sprintf("nothing to push: %s@%s is there, %s", repo, in.Digest, named))
 	default:
 		plan.Lines = append(plan.Lines, fmt.Sprintf("push %s to %s, %s: the blobs that are missing there", in.Digest, repo, named))
+		plan.Lines = append(plan.Lines, s.config.Sign.plan()...)
 	}
 	return plan, nil
 }
