@@ -26,9 +26,7 @@ func TestSameCommitSameDigest(t *testing.T) {
 		env         []string
 	}{
 		{"plain", "022", nil},
-		{"one processor", "022", []string{"GOMAXPROCS=1"}},
-		{"eight processors, another umask", "077", []string{"GOMAXPROCS=8"}},
-		{"another zone and language", "027", []string{"TZ=Asia/Kolkata", "LC_ALL=C", "GOMAXPROCS=2"}},
+		{"one processor, another umask, zone and language", "077", []string{"GOMAXPROCS=1", "TZ=Asia/Kolkata", "LC_ALL=C"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "somewhere else", "hello")
