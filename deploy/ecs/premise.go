@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go"
 	"github.com/fastship/fastship/deploy"
 )
@@ -78,22 +76,6 @@ func (c *Client) parameterExists(ctx context.Context, p deploy.Premise) (bool, e
 		}
 		in["NextToken"] = page.NextToken
 	}
-}
-
-func (c *Client) logGroupExists(ctx context.Context, p deploy.Premise) (bool, error) {
-	pages := cloudwatchlogs.NewDescribeLogGroupsPaginator(c.logs(p.Region), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &p.Name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return false, c.fail("logs:DescribeLogGroups", err)
-		}
-		for _, g := range page.LogGroups {
-			if aws.ToString(g.LogGroupName) == p.Name {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 // roleExists speaks IAM's Query protocol. IAM is one service for all regions

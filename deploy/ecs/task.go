@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/fastship/fastship/deploy"
@@ -68,23 +66,4 @@ func (c *Client) Deregister(ctx context.Context, definition string) error {
 		return c.fail("ecs:DeregisterTaskDefinition", err)
 	}
 	return nil
-}
-
-// Follow implements deploy.TaskRunner, by CloudWatch Logs.
-func (c *Client) Follow(ctx context.Context, s deploy.LogStream, from string) ([]string, string, error) {
-	in := &cloudwatchlogs.GetLogEventsInput{LogGroupName: &s.Group, LogStreamName: &s.Stream, StartFromHead: aws.Bool(true)}
-	if strings.HasPrefix(s.Group, "arn:") {
-		in.LogGroupName, in.LogGroupIdentifier = nil, &s.Group
-	}
-	if from != "" {
-		in.NextToken = &from
-	}
-	out, err := c.logs(s.Region).GetLogEvents(ctx, in)
-	if _, absent := errors.AsType[*logtypes.ResourceNotFoundException](err); absent {
-		return nil, from, deploy.ErrNoLog
-	}
-	if err != nil {
-		return nil, from, c.fail("logs:GetLogEvents", err)
-	}
-	return linesOf(out.Events), aws.ToString(out.NextForwardToken), nil
 }
