@@ -86,7 +86,7 @@ func prepare(t *testing.T, l *lab) fixtures {
 		command(t, exec.Command(maven, "-q", "-B", "-ntp", "-Dmaven.repo.local="+repository, "-f", filepath.Join(f.dir, "poms"), compilerPlugin), l)
 	}
 	classes := filepath.Join(f.dir, "classes")
-	command(t, exec.Command(filepath.Join(l.jdk.Home, "bin", "javac"), "-nowarn", "-Xlint:-options", "--release", "8", "-d", classes, "-cp", strings.Join(f.jars["2.7"], ":"),
+	command(t, exec.Command(filepath.Join(l.tools.Home, "bin", "javac"), "-nowarn", "-Xlint:-options", "--release", "8", "-d", classes, "-cp", strings.Join(f.jars["2.7"], ":"),
 		"testdata/demo/Boot.java", "testdata/demo/Plain.java", "testdata/lib/Greeting.java"), l)
 	err = filepath.WalkDir(classes, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -117,7 +117,7 @@ func (f fixtures) complete() bool {
 
 func command(t *testing.T, cmd *exec.Cmd, l *lab) {
 	t.Helper()
-	cmd.Env = append(os.Environ(), "JAVA_HOME="+l.jdk.Home)
+	cmd.Env = append(os.Environ(), "JAVA_HOME="+l.tools.Home)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}

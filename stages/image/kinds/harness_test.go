@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 // lab is what the kinds share: one cache, so that one base is linked, and one
 // place where layers lie unpacked.
 type lab struct {
-	jdk   jre.JDK
+	tools jre.JDK // that compiles
+	jdk   jre.JDK // that the base is linked from
 	cache *cache.Cache
 	trees string
 
@@ -63,7 +64,7 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	return &lab{
-		jdk: jdk, trees: t.TempDir(), unpacked: map[cache.Digest]*sync.Once{},
+		tools: jdk, jdk: jdk, trees: t.TempDir(), unpacked: map[cache.Digest]*sync.Once{},
 		cache: &cache.Cache{Blobs: store, Actions: store, Warn: func(err error) { t.Errorf("cache: %v", err) }},
 	}
 }
@@ -84,7 +85,9 @@ func (l *lab) make(t *testing.T, in image.In) image.Out {
 	t.Helper()
 	config := image.Config{
 		Layout: filepath.Join(t.TempDir(), "image"), JVM: []string{"-XX:TieredStopAtLevel=1"}, Train: "never",
-		Modules: []string{"java.se", "jdk.httpserver", "jdk.unsupported", "jdk.jfr", "jdk.management", "jdk.security.auth", "jdk.security.jgss", "jdk.xml.dom"},
+	}
+	if l.jdk.Major > 8 {
+		config.Modules = []string{"java.se", "jdk.httpserver", "jdk.unsupported", "jdk.jfr", "jdk.management", "jdk.security.auth", "jdk.security.jgss", "jdk.xml.dom"}
 	}
 	step := image.New(config, image.Deps{Cache: l.cache})
 	in.JavaHome, in.JavaMajor = l.jdk.Home, l.jdk.Major

@@ -2,6 +2,8 @@ package kinds
 
 import (
 	"fmt"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image"
+	"github.com/fastship/fastship/stages/image/jre"
 )
 
 // archived is a Spring Boot archive as one version's plug-in packs it.
@@ -128,6 +131,34 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestJava8 runs class files of Java 8 on a JDK 8, where there is one: below
+// /usr/lib/jvm, or in the list FASTSHIP_TEST_JDKS.
+func TestJava8(t *testing.T) {
+	l := newLab(t)
+	homes, err := filepath.Glob("/usr/lib/jvm/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, home := range append(filepath.SplitList(os.Getenv("FASTSHIP_TEST_JDKS")), homes...) {
+		if jdk, err := jre.Find(home); err == nil && jdk.Major == 8 {
+			l.jdk = jdk
+		}
+	}
+	if l.jdk.Major != 8 {
+		t.Skip("no JDK 8 below /usr/lib/jvm or in FASTSHIP_TEST_JDKS")
+	}
+	f := prepare(t, l)
+	old := archives()[0]
+	for name, jar := range map[string]string{"plain": f.plain(t), "thin": f.thin(t), old.name: f.write(t, old.name, old.pack(t, f))} {
+		t.Run(name, func(t *testing.T) {
+			c := l.run(t, l.make(t, image.In{Jar: runner.Descriptor{Name: jar}}))
+			if status, body := get(t, c, "/"); status != http.StatusOK || !strings.HasPrefix(body, name) {
+				t.Errorf("%d %q", status, body)
+			}
+		})
+	}
+}
+
 const runnable = "Manifest-Version: 1.0\r\nMain-Class: demo.Plain\r\n"
 
 func (f fixtures) application(t *testing.T, kind, manifest string) *archive {
@@ -192,7 +223,7 @@ func (f fixtures) quarkus(t *testing.T, l *lab) string {
 	f.write(t, "quarkus-app/quarkus/quarkus-application.dat", nil)
 	root := filepath.Join(f.dir, "quarkus-app")
 	args := append([]string{"-XX:TieredStopAtLevel=1", "-cp", strings.Join(f.jars["quarkus"], ":"), "testdata/QuarkusData.java", root, "demo.Plain"}, all...)
-	command(t, exec.Command(filepath.Join(l.jdk.Home, "bin", "java"), args...), l)
+	command(t, exec.Command(filepath.Join(l.tools.Home, "bin", "java"), args...), l)
 	manifest := "Manifest-Version: 1.0\r\nMain-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\r\nClass-Path: "
 	for _, name := range class {
 		manifest += "\r\n  " + name
