@@ -406,6 +406,32 @@ func TestClassesNewerThanTheBase(t *testing.T) {
 	}
 }
 
+// TestLibrariesNewerThanTheBase: of libraries it is not known whether they are
+// used.
+func TestLibrariesNewerThanTheBase(t *testing.T) {
+	java21, java25 := "\xca\xfe\xba\xbe\x00\x00\x00\x41", "\xca\xfe\xba\xbe\x00\x00\x00\x45"
+	now := time.Now()
+	in := bootJar(t, t.TempDir(), now, map[string]string{
+		"BOOT-INF/lib/old-1.jar":   string(jarOf(t, now, map[string]string{"o/O.class": java17})),
+		"BOOT-INF/lib/new-1.jar":   string(jarOf(t, now, map[string]string{"n/N.class": java21, "n/M.class": java25, "module-info.class": java17})),
+		"BOOT-INF/lib/multi-1.jar": string(jarOf(t, now, map[string]string{"META-INF/versions/25/m/M.class": java25, "m/M.class": java17})),
+	})
+	var told told
+	s := New(Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir()}, Deps{Cache: newCache(t)})
+	if _, err := s.Run(t.Context(), told.env(), in); err != nil {
+		t.Fatal(err)
+	}
+	var warnings []string
+	for _, b := range told.all {
+		if w, ok := b.(runner.Warning); ok {
+			warnings = append(warnings, w.Text)
+		}
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "new-1.jar is for Java 21, and the base has Java 17") {
+		t.Errorf("%q", warnings)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	ok := t.TempDir()
 	for name, c := range map[string]struct {

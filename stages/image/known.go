@@ -26,6 +26,7 @@ type application struct {
 	Notes    []string    `json:"notes,omitempty"`  // which libraries stayed as they are, and why
 	Needs    jre.Needs   `json:"needs"`            // of the base; with a jlink base alone
 	Layers   []oci.Layer `json:"layers"`           // bottom first
+	Newest   newest      `json:"newest"`           // of the libraries
 	Launch   *launch     `json:"launch,omitempty"` // nil when nobody asked: image.train: never
 }
 

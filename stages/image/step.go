@@ -326,6 +326,10 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 		written, err = s.makeLayers(groupCtx, jar, app)
 		return err
 	})
+	group.Go(func() (err error) {
+		app.Newest, err = s.newestLibrary(groupCtx, jar)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return Out{}, 0, err
 	}
@@ -340,6 +344,7 @@ func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Bo
 			return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
 				"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, b.release, b.name)
 		}
+		app.Newest.warn(env, b)
 		if !b.cached {
 			written += len(b.layers)
 		}

@@ -45,6 +45,32 @@ func (j ownJar) release(own func(origin string) bool) (int, error) {
 	return highest, nil
 }
 
+// sampled is how many of a library's classes are looked at.
+const sampled = 3
+
+// Release is the Java release that a library needs: the lowest that some of
+// its classes do, since a few may be for newer releases that use them alone.
+// Zero when it has no classes outside META-INF.
+func Release(library *zip.Reader) int {
+	lowest, seen := 0, 0
+	for _, f := range library.File {
+		if !strings.HasSuffix(f.Name, ".class") || strings.HasPrefix(f.Name, "META-INF/") || path.Base(f.Name) == "module-info.class" {
+			continue
+		}
+		release, err := classRelease(f)
+		if err != nil {
+			continue
+		}
+		if seen++; lowest == 0 || release < lowest {
+			lowest = release
+		}
+		if seen == sampled {
+			break
+		}
+	}
+	return lowest
+}
+
 // classRelease reads a class file's head: u4 magic, u2 minor, u2 major (JVMS
 // 4.1); major 45 is Java 1.1, 52 is Java 8.
 func classRelease(f *zip.File) (int, error) {
