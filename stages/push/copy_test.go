@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -132,7 +133,7 @@ func TestCopy(t *testing.T) {
 func TestCopyMounts(t *testing.T) {
 	s := newServer(t)
 	ref, _ := pushedIndex(t, s.host())
-	mounts := 0
+	var mounts atomic.Int64
 	s.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/"):
@@ -142,15 +143,15 @@ func TestCopyMounts(t *testing.T) {
 			if r.URL.Query().Get("from") != "x" {
 				t.Errorf("mounted from %q", r.URL.Query().Get("from"))
 			}
-			mounts++
+			mounts.Add(1)
 			w.WriteHeader(http.StatusCreated)
 			return true
 		}
 		return false
 	})
 	r, err := NewCopy(Config{Repository: s.host() + "/y"}, anonymous(), CopyIn{}).Run(t.Context(), (&events{}).env(), CopyIn{Reference: ref})
-	if err != nil || r.Out.Blobs != 0 || mounts != 7 {
-		t.Errorf("%+v, %d mounts, %v", r.Out, mounts, err)
+	if err != nil || r.Out.Blobs != 0 || mounts.Load() != 7 {
+		t.Errorf("%+v, %d mounts, %v", r.Out, mounts.Load(), err)
 	}
 }
 
