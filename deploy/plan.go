@@ -49,6 +49,9 @@ func PrepareFile(ctx context.Context, api Reader, target Target, container, repo
 			return Plan{}, err
 		}
 	}
+	if err := notBeanstalks(ShortName(target.Cluster)); err != nil {
+		return Plan{}, err
+	}
 	service, err := api.Service(ctx, target)
 	if err != nil {
 		return Plan{}, err
@@ -198,6 +201,15 @@ func sameRevision(s Service) (a Action, force bool) {
 	return Await, false
 }
 
+// notBeanstalks refuses the clusters that Elastic Beanstalk makes for its
+// environments (awseb-…) and puts back by itself.
+func notBeanstalks(cluster string) error {
+	if !strings.HasPrefix(cluster, "awseb-") {
+		return nil
+	}
+	return fault.New(fault.BadInput, "deploy it by Elastic Beanstalk (eb deploy), or move it to an ECS service of its own", "cluster %s belongs to an environment of Elastic Beanstalk, which fastship cannot drive", cluster)
+}
+
 // ByCodeDeploy reports whether CodeDeploy replaces the service's tasks.
 func (s Service) ByCodeDeploy() bool { return s.Controller == "CODE_DEPLOY" }
 
@@ -213,6 +225,9 @@ func plannable(s Service) error {
 func Deployable(s Service) error {
 	if s.Status != "ACTIVE" {
 		return fault.New(fault.Missing, "create the service again, or correct deploy.service", "service %s is %s, not ACTIVE", s.Name, s.Status)
+	}
+	if err := notBeanstalks(ShortName(s.Cluster)); err != nil {
+		return err
 	}
 	switch s.Controller {
 	case "", "ECS":

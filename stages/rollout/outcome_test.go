@@ -401,6 +401,7 @@ func TestCheck(t *testing.T) {
 			seed:  ecstest.ServiceSeed{TaskDefinition: definition(`, "healthCheck": {"command": ["CMD-SHELL", "curl -f localhost"]}`)},
 			class: fault.BadInput, err: "needs a shell, which the image does not have", hint: "image.base"},
 		{name: "another platform", cfg: Config{Service: "web", Image: deploy.ImageFacts{Platform: "linux/arm64"}}, class: fault.BadInput, err: "web:1 runs on linux/amd64, the image is for linux/arm64"},
+		{name: "Elastic Beanstalk", cfg: Config{Service: "web", Cluster: "awseb-shop-env-x7"}, class: fault.BadInput, err: "cluster awseb-shop-env-x7 belongs to an environment of Elastic Beanstalk", hint: "eb deploy"},
 		{name: "external", cfg: Config{Service: "web"}, seed: ecstest.ServiceSeed{Config: []byte(`{"deploymentController": {"type": "EXTERNAL"}}`), Idle: true},
 			class: fault.BadInput, err: "EXTERNAL"},
 		{name: "denied", cfg: Config{Service: "web"}, fault: func(op string, _ int) ecstest.Fault { return ecstest.Deny(op) },
