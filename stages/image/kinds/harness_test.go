@@ -80,14 +80,15 @@ func findJDK(ctx context.Context) (jre.JDK, error) {
 }
 
 // make makes the image of a jar. All modules that any of the kinds needs are
-// in each base, so that it is linked once.
-func (l *lab) make(t *testing.T, in image.In) image.Out {
+// in each base, so that it is linked once. jars is image.jars: rewriting all
+// libraries of all kinds would take most of the tests' time.
+func (l *lab) make(t *testing.T, in image.In, jars string) image.Out {
 	t.Helper()
 	config := image.Config{
-		Layout: filepath.Join(t.TempDir(), "image"), JVM: []string{"-XX:TieredStopAtLevel=1"}, Train: "never",
+		Layout: filepath.Join(t.TempDir(), "image"), JVM: []string{"-XX:TieredStopAtLevel=1"}, Train: "never", Jars: jars,
 	}
 	if l.jdk.Major > 8 {
-		config.Modules = []string{"java.se", "jdk.httpserver", "jdk.unsupported", "jdk.jfr", "jdk.management", "jdk.security.auth", "jdk.security.jgss", "jdk.xml.dom"}
+		config.Modules = []string{"java.se", "jdk.httpserver", "jdk.unsupported", "jdk.jfr", "jdk.management", "jdk.security.auth", "jdk.security.jgss", "jdk.xml.dom", "jdk.localedata"}
 	}
 	step := image.New(config, image.Deps{Cache: l.cache})
 	in.JavaHome, in.JavaMajor = l.jdk.Home, l.jdk.Major

@@ -23,7 +23,7 @@ func TestAnyJar(t *testing.T) {
 	for _, item := range filepath.SplitList(list) {
 		jar, ask := cut(item)
 		t.Run(filepath.Base(filepath.Dir(filepath.Dir(jar)))+"/"+filepath.Base(jar), func(t *testing.T) {
-			c := l.run(t, l.make(t, image.In{Jar: runner.Descriptor{Name: jar}}))
+			c := l.run(t, l.make(t, image.In{Jar: runner.Descriptor{Name: jar}}, ""))
 			for _, path := range ask {
 				status, body := get(t, c, path)
 				t.Logf("GET %s: %d %q", path, status, body)
