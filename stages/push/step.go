@@ -120,6 +120,7 @@ func (s *Step) connect(ctx context.Context, repo name.Repository) (*repository, 
 	r := &repository{repo: repo, memory: openMemory(s.deps.State, host)}
 	options := s.options()
 	options.Known = r.memory.read().Known
+	options.Learnt = func(k registry.Known) { r.memory.change(func(n *notes) { n.Known = &k }) }
 	if region, ok := parseECR(host); ok {
 		r.api, r.chunk = newECR(s.deps, host, region), ecrChunk
 		options.Known = &registry.Known{Basic: true} // as ECR's documentation has it

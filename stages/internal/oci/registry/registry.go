@@ -36,6 +36,9 @@ type Options struct {
 	// Refused is told that a login was refused that was sent unasked, before
 	// the keychain is asked for another; nil is told nothing.
 	Refused func(host string)
+	// Learnt is told what a registry showed of itself that was known wrongly;
+	// nil is told nothing.
+	Learnt func(Known)
 }
 
 func (o Options) keychain() authn.Keychain {
@@ -88,6 +91,9 @@ func Connect(ctx context.Context, repo name.Repository, scope string, o Options)
 			c, err := ask(ctx, repo, scope, o, base)
 			if err != nil {
 				return nil, err
+			}
+			if o.Learnt != nil && c.Known != nil {
+				o.Learnt(*c.Known)
 			}
 			return c.Transport, nil
 		},

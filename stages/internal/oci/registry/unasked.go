@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -52,21 +54,35 @@ func (u *unasked) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := u.next.RoundTrip(first)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+	if !u.wrong(resp, err) || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
 		return resp, err
 	}
-	again, err := u.again(r.Context())
-	if err != nil {
-		return resp, nil //nolint:nilerr // the refusal says more than what came of asking for its reason
+	again, askErr := u.again(r.Context())
+	if askErr != nil {
+		return resp, err // the refusal says more than what came of asking for its reason
 	}
-	resp.Body.Close()
+	if err == nil {
+		resp.Body.Close()
+	}
+	r = r.Clone(r.Context())
 	if r.GetBody != nil {
-		r = r.Clone(r.Context())
 		if r.Body, err = r.GetBody(); err != nil {
 			return nil, err
 		}
 	}
 	return again.RoundTrip(r)
+}
+
+// wrong tells that what is known does not hold any more: the login, or http or
+// https. A server with a certificate answers 400 to plain http, not in a
+// registry's form.
+func (u *unasked) wrong(resp *http.Response, err error) bool {
+	if err != nil {
+		_, isRecord := errors.AsType[tls.RecordHeaderError](err)
+		return isRecord || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+	}
+	return resp.StatusCode == http.StatusUnauthorized ||
+		u.known.Plain && resp.StatusCode == http.StatusBadRequest && !strings.Contains(resp.Header.Get("Content-Type"), "json")
 }
 
 // again connects anew, once.

@@ -72,3 +72,40 @@ func TestKnownRegistryIsNotAsked(t *testing.T) {
 		t.Errorf("%+v, %v", c.Known, err)
 	}
 }
+
+// TestKnownWrongly: a registry that got a certificate since is asked anew, and
+// what it shows is told.
+func TestKnownWrongly(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	repo, err := name.NewRepository(strings.TrimPrefix(s.URL, "https://")+"/x", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var learnt []Known
+	word := "x"
+	c, err := Connect(t.Context(), repo, transport.PushScope, Options{
+		Keychain: password{&word}, Transport: s.Client().Transport, Insecure: true,
+		Known: &Known{Basic: true, Plain: true}, Learnt: func(k Known) { learnt = append(learnt, k) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+repo.RegistryStr()+"/v2/x/y", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Error(resp.Status)
+		}
+	}
+	if want := []Known{{Basic: true}}; !slices.Equal(learnt, want) {
+		t.Errorf("learnt %+v", learnt)
+	}
+}
