@@ -7,6 +7,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/inspect"
 	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/fastship/fastship/stages/internal/stamp"
@@ -23,11 +24,13 @@ type application struct {
 	Kind     string      `json:"kind"`
 	Release  int         `json:"release"` // the Java release that its classes need; 0 when unknown
 	Warnings []string    `json:"warnings,omitempty"`
-	Notes    []string    `json:"notes,omitempty"`  // which libraries stayed as they are, and why
-	Needs    jre.Needs   `json:"needs"`            // of the base; with a jlink base alone
-	Layers   []oci.Layer `json:"layers"`           // bottom first
-	Newest   newest      `json:"newest"`           // of the libraries
-	Launch   *launch     `json:"launch,omitempty"` // nil when nobody asked: image.train: never
+	Notes    []string    `json:"notes,omitempty"` // which libraries stayed as they are, and why
+	Needs    jre.Needs   `json:"needs"`           // of the base; with a jlink base alone
+	Layers   []oci.Layer `json:"layers"`          // bottom first
+	Newest   newest      `json:"newest"`          // of the libraries
+	// Inputs are the files of each layer, by its role.
+	Inputs map[string][]inspect.Input `json:"inputs,omitempty"`
+	Launch *launch                    `json:"launch,omitempty"` // nil when nobody asked: image.train: never
 }
 
 // warn says what the user should know of the jar.

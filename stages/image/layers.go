@@ -15,6 +15,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/inspect"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -103,7 +104,10 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 	}
 	err = group.Wait()
 	written := 0
-	app.Layers, app.Notes = nil, nil
+	app.Layers, app.Notes, app.Inputs = nil, nil, map[string][]inspect.Input{}
+	for _, role := range roles {
+		app.Inputs[role] = inputsOf(files[role])
+	}
 	for i, hit := range hits {
 		if !hit {
 			written++

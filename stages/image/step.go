@@ -362,5 +362,8 @@ func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Bo
 	s.mu.Lock()
 	s.below = below
 	s.mu.Unlock()
+	if err == nil {
+		s.keepMade(out, app)
+	}
 	return out, written + more + trained, err
 }

@@ -110,6 +110,9 @@ func (f inspectFlags) text(r *inspect.Report) string {
 	line("user", "%s", r.User)
 	line("ports", "%s", strings.Join(r.Ports, " "))
 	line("pull", "a Fargate task pulls all of it: %s in %d layers%s", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+	for _, reason := range r.Why {
+		line("made", "since the image before: %s", reason)
+	}
 	for i, l := range r.Layers {
 		b.WriteString(layerText(i, l, f.files))
 	}

@@ -338,6 +338,30 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestWhy(t *testing.T) {
+	before := Made{Digest: "sha256:1", Base: "JDK 17", Packing: "gzip", Layers: []MadeLayer{
+		{Role: "base", Digest: "sha256:b"}, {Role: "dependencies", Digest: "sha256:d", Inputs: []Input{{"app/lib/a-1.jar", "x"}, {"app/lib/b-1.jar", "y"}, {"app/lib/c-1.jar", "z"}}},
+		{Role: "application", Digest: "sha256:a", Inputs: []Input{{"app/app.jar", "1"}}},
+	}}
+	now := Made{Digest: "sha256:2", Base: "JDK 21", Packing: "gzip", Layers: []MadeLayer{
+		{Role: "base", Digest: "sha256:c"}, {Role: "dependencies", Digest: "sha256:e", Inputs: []Input{{"app/lib/a-1.jar", "x"}, {"app/lib/b-1.jar", "w"}, {"app/lib/c-2.jar", "z"}}},
+		{Role: "application", Digest: "sha256:a", Inputs: []Input{{"app/app.jar", "1"}}}, {Role: "files", Digest: "sha256:f"},
+	}}
+	want := []string{"base: another base: JDK 17 → JDK 21", "dependencies: b-1.jar changed, c-2.jar came, c-1.jar went", "files: there was no such layer"}
+	if got := (Record{Made: now, Previous: &before}).Why(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	zstd := before
+	zstd.Packing, zstd.Layers = "zstd", slices.Clone(before.Layers)
+	zstd.Layers[1].Digest = "sha256:z"
+	if got := (Record{Made: zstd, Previous: &before}).Why(); !slices.Equal(got, []string{"dependencies: packed otherwise: gzip → zstd"}) {
+		t.Errorf("%q", got)
+	}
+	if got := (Record{Made: now}).Why(); got != nil {
+		t.Errorf("%q", got)
+	}
+}
+
 // FuzzArchive holds that any file is an image or bad input.
 func FuzzArchive(f *testing.F) {
 	var b bytes.Buffer

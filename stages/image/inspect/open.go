@@ -43,6 +43,7 @@ type Image struct {
 	Annotations map[string]string
 	layers      []blob
 	remote      bool
+	why         []string
 	close       func() error
 }
 
@@ -98,7 +99,7 @@ func openLayout(name, dir string, o Options) (*Image, error) {
 		}
 		dir = built
 	}
-	return readLayout(name, func(file string) (io.ReadCloser, int64, error) {
+	image, err := readLayout(name, func(file string) (io.ReadCloser, int64, error) {
 		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(file)))
 		if err != nil {
 			return nil, 0, err
@@ -109,6 +110,10 @@ func openLayout(name, dir string, o Options) (*Image, error) {
 		}
 		return f, info.Size(), nil
 	}, o)
+	if err == nil {
+		image.why = why(dir, image.Digest)
+	}
+	return image, err
 }
 
 // maxJSON bounds indexes, manifests and configs in bytes: registries take 4

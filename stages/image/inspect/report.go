@@ -32,6 +32,9 @@ type Report struct {
 	Bytes        int64     `json:"bytes"`                  // of manifest, config and layers as they are kept: what a task pulls
 	Uncompressed int64     `json:"uncompressed,omitempty"` // of the layers' tars; 0 unless every layer was read
 	Layers       []Layer   `json:"layers"`                 // bottom first
+	// Why tells which layers the project's image before this one had not, and
+	// what was another; empty where no record of it is.
+	Why []string `json:"why,omitempty"`
 	// Against is what differs from another image; nil when none was named.
 	Against *Difference `json:"against,omitempty"`
 }
@@ -92,7 +95,7 @@ func summary(image *Image) *Report {
 	r := &Report{
 		Name: image.Name, Digest: image.Digest, Platform: platform(c), Created: c.Created.UTC(), Revision: label("revision"),
 		User: c.Config.User, Workdir: c.Config.WorkingDir, Entrypoint: c.Config.Entrypoint, Args: c.Config.Cmd, Env: c.Config.Env,
-		Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts)), Volumes: slices.Sorted(maps.Keys(c.Config.Volumes)), Bytes: image.Size,
+		Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts)), Volumes: slices.Sorted(maps.Keys(c.Config.Volumes)), Bytes: image.Size, Why: image.why,
 	}
 	if r.Base = label("base.name"); r.Base != "" && label("base.digest") != "" {
 		bare, _, _ := strings.Cut(r.Base, "@")
