@@ -37,6 +37,9 @@ type scenario struct {
 		Definition map[string]any `yaml:"definition"` // keys of the task definition
 		First      bool           `yaml:"first"`      // never deployed before
 	} `yaml:"service"`
+	// Worker is the story of the new tasks of a second service, worker, which
+	// runs the same image; nil: there is none.
+	Worker *ecstest.Story  `yaml:"worker"`
 	Old    ecstest.Story   `yaml:"old"`   // of the tasks that run before
 	Tasks  ecstest.Story   `yaml:"tasks"` // of the new ones
 	Then   []ecstest.Story `yaml:"then"`  // of the later new ones, the last for all further
@@ -133,6 +136,9 @@ func play(t *testing.T, s scenario) {
 	if _, err := w.double.Seed(t.Context(), w.seed()); err != nil {
 		t.Fatal(err)
 	}
+	if s.Worker != nil {
+		w.seedWorker()
+	}
 	time.Sleep(time.Minute) // for reads that lag: the service was there a while
 	for _, do := range s.Before {
 		w.do(t.Context(), do)
@@ -171,6 +177,9 @@ func (w *stage) verb(ctx context.Context, env runner.Env) (rollout.Out, error) {
 		Connect: func(context.Context, string) (deploy.API, error) { return ecs.New(w.cfg), nil },
 		Jitter:  func() float64 { return 0.5 },
 	})
+	if w.Worker != nil {
+		return w.both(ctx, env)
+	}
 	switch w.Deploy.Verb {
 	case "wait":
 		return step.Wait(ctx, env)
@@ -200,6 +209,9 @@ func (c crowded) Place(spec ecstest.TaskSpec) string {
 func (w *stage) story(spec ecstest.TaskSpec) ecstest.Story {
 	if spec.Containers[0].Image != newImage {
 		return w.Old
+	}
+	if spec.Family == "worker" {
+		return *w.Worker
 	}
 	w.born++
 	if n := w.born - 2; n >= 0 && len(w.Then) > 0 {
