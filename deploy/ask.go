@@ -95,6 +95,9 @@ func (f *Follower) next(now time.Time, o Observation) Next {
 	case tasksAtOnce, moved && unread && f.looks > 0 && f.service.Name != "":
 		n.After, n.Ask.Service, n.Ask.Deployments = min(n.After, hurry), false, moved && unread
 	}
+	if o.Err != nil && FateOf(o.Err) == Throttled { // others deploy, too
+		n.After = min(2*n.After, crowded) + time.Duration(f.opt.Jitter()*float64(time.Second))
+	}
 	n.After = max(0, min(n.After, f.Deadline().Sub(now)))
 	f.spend(now, n.Ask)
 	return n

@@ -128,7 +128,7 @@ func TestStories(t *testing.T) {
 			want: TimedOut, cause: "exited with code 1", detail: "goes on rolling back", by: 61},
 		{name: "the service is deleted", moments: []moment{at(20, func(s *scene) { s.service.Status = "INACTIVE" })}, want: Failed, cause: "service web was deleted", by: 25},
 		{name: "throttled for five minutes", moments: []moment{at(10, failing("service", throttled)), at(310, failing("service", nil), succeed)},
-			want: Succeeded, by: 316, told: "deploy.Trouble rate exceeded"},
+			want: Succeeded, by: 321, told: "deploy.Trouble rate exceeded"},
 		{name: "credentials expire and are renewed", moments: []moment{at(10, failing("service", expired), failing("deployments", expired), failing("tasks", expired)),
 			at(310, failing("service", nil), succeed), at(320, failing("deployments", nil), failing("tasks", nil))},
 			want: Succeeded, by: 326},

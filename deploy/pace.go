@@ -18,6 +18,7 @@ const (
 	later     = 4300 * time.Millisecond
 	latest    = 4800 * time.Millisecond
 	verySoon  = time.Second // the second task of an unhealable failure is due
+	crowded   = 9 * time.Second // at most, after a look that ECS throttled in spite of the SDK's own retries
 	beginning = time.Minute
 	closing   = 20 * time.Second // after the last task that is replaced has gone
 	attention = 75 * time.Second // after each surprise: two checks of a target group that fail, and more

@@ -11,6 +11,46 @@
 // Beside ECS it answers CloudWatch Logs' GetLogEvents, at the same endpoint,
 // with what its tasks printed through the awslogs driver.
 //
+// # How to test a deployment with it
+//
+// Make a [Double] with the stories of the tasks ([Script]), put a service there
+// ([Double.Seed]), and let the tool under test deploy: over a socket (the Double
+// is an http.Handler; AWS_ENDPOINT_URL_ECS points any tool at it), or in virtual
+// time, where half an hour of ECS takes milliseconds:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		double := ecstest.New(ecstest.Options{
+//			Runtime: ecstest.Script{"shop:2": {Pull: 20 * time.Second, Crash: true, After: 2 * time.Second, Code: 1}},
+//			Limits:  ecstest.ECSLimits(),
+//			MaxLag:  time.Minute,
+//		})
+//		defer double.Close()
+//		// … Seed a service on shop:1 …
+//		cfg.HTTPClient = &http.Client{Transport: ecstest.Transport(double)}
+//		double.Fault(func(op string, n int) ecstest.Fault {
+//			switch {
+//			case op == "UpdateService" && n == 1:
+//				return ecstest.Fault{Cut: ecstest.CutAfter} // done, and the answer is lost
+//			case op == "StopTask":
+//				return ecstest.Deny(op) // by IAM
+//			case strings.HasPrefix(op, "Describe"):
+//				return ecstest.Fault{Lag: 3 * time.Second} // reads lag behind writes
+//			}
+//			return ecstest.Fault{}
+//		})
+//		// … deploy shop:2, then compare with the truth, which no fault distorts:
+//		all := double.Outcome("default", "shop")
+//		if got := all[len(all)-1].Verdict; got != ecstest.RolledBack { … }
+//	})
+//
+// What can go wrong: tasks that cannot be placed, pulled or started, crash,
+// never become healthy or cease to be, ignore SIGTERM ([Story]); calls that are
+// throttled, fail, hang, are cut before or after their effect, are denied, find
+// nothing (failures[]) or see the past ([Fault]); request limits ([Limit]);
+// hooks that fail or pause ([Options].Hook); alarms ([Double.Alarm]). Events are
+// capped at 100, stopped tasks vanish after an hour, as in ECS.
+// [Double.Calls] and [Double.Counts] tell what a tool costs.
+//
 // # Where its behaviour comes from
 //
 // Shapes, enum values, errors of each operation, limits of each parameter,
@@ -33,10 +73,8 @@
 // The wording of events, stop reasons and rollout state reasons is ECS's;
 // that of the status reasons of STOPPED service deployments is not known.
 //
-// CloudWatch alarms go off by [Double.Alarm].
-//
-// Not there: DAEMON services, task
-// sets, and tags by TagResource. CODE_DEPLOY and EXTERNAL services can be
-// created and described; nothing runs for them (codedeploytest stands in front
-// of a Double and shows the task sets of the former).
+// Not there: DAEMON services, task sets, and tags by TagResource. CODE_DEPLOY and
+// EXTERNAL services can be created and described; nothing runs for them
+// (codedeploytest stands in front of a Double and shows the task sets of the
+// former).
 package ecstest
