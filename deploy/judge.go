@@ -140,11 +140,11 @@ func (f *Follower) patient(now time.Time, what string) bool {
 	return f.noReads || f.held(now, what, settle)
 }
 
-// other is a primary deployment that came after ours. One that is older is a
-// read that lags behind.
+// other is a primary deployment that came after ours and is not ECS's way back
+// from it. One that is older is a read that lags behind.
 func (f *Follower) other() (Deployment, bool) {
 	primary, ok := f.service.Primary()
-	if !ok || primary.ID == f.begun.ID || primary.Created.Before(f.begun.Created) {
+	if !ok || primary.ID == f.begun.ID || f.backTo[primary.ID] || primary.Created.Before(f.begun.Created) {
 		return Deployment{}, false
 	}
 	return primary, true

@@ -246,6 +246,8 @@ func (c *chaos) agrees(reported deploy.Outcome, truth ecstest.Verdict, others bo
 	switch truth {
 	case ecstest.Ongoing:
 		return reported == deploy.Failed || reported == deploy.TimedOut
+	case ecstest.RolledBack:
+		return reported == deploy.RolledBack || c.intruder == "delete" && reported == deploy.Failed // deleted before that was seen
 	case ecstest.Succeeded:
 		return reported == deploy.Succeeded || reported == deploy.Superseded && others ||
 			(c.intruder == "scale" || c.intruder == "delete" || c.story.Crash) && (reported == deploy.Failed || reported == deploy.TimedOut)
