@@ -17,7 +17,7 @@ const (
 	soon      = 2850 * time.Millisecond
 	later     = 4300 * time.Millisecond
 	latest    = 4800 * time.Millisecond
-	verySoon  = time.Second // the second task of an unhealable failure is due
+	verySoon  = time.Second     // the second task of an unhealable failure is due
 	crowded   = 9 * time.Second // at most, after a look that ECS throttled in spite of the SDK's own retries
 	beginning = time.Minute
 	closing   = 20 * time.Second // after the last task that is replaced has gone
