@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type contestant struct {
 	name, reference string
 	size            int64 // bytes, compressed
 	took            sample
+	cpu             sample // seconds of processor until then: what a busy machine leaves comparable
 }
 
 // startup measures the time from docker run to the first HTTP 200, on one
@@ -57,18 +59,18 @@ func startup(ctx context.Context, h *host) error {
 	for n := range *rounds {
 		fmt.Printf("round %d, load %s:", n+1, load())
 		for _, c := range all {
-			took, err := firstAnswer(ctx, c.reference, *path)
+			took, cpu, err := firstAnswer(ctx, c.reference, *path)
 			if err != nil {
 				return fmt.Errorf("start %s: %w", c.name, err)
 			}
-			c.took = append(c.took, took)
-			fmt.Printf(" %s %.2f s", c.name, took)
+			c.took, c.cpu = append(c.took, took), append(c.cpu, cpu)
+			fmt.Printf(" %s %.2f s (%.2f of processor)", c.name, took, cpu)
 		}
 		fmt.Println()
 	}
-	fmt.Printf("\n| image | compressed, MB | first HTTP 200, s |\n|---|---|---|\n")
+	fmt.Printf("\n| image | compressed, MB | first HTTP 200, s | of processor, s |\n|---|---|---|---|\n")
 	for _, c := range all {
-		fmt.Printf("| %s | %.1f | %s |\n", c.name, float64(c.size)/1e6, c.took)
+		fmt.Printf("| %s | %.1f | %s | %s |\n", c.name, float64(c.size)/1e6, c.took, c.cpu)
 	}
 	fmt.Println()
 	jibs, libraries, full := all[0], all[2], all[3]
@@ -134,19 +136,20 @@ func (i *imageHost) contestants(ctx context.Context, mavenArgs []string) ([]*con
 	return all, nil
 }
 
-// firstAnswer starts a container and returns the seconds until it answers 200.
-func firstAnswer(ctx context.Context, reference, path string) (float64, error) {
+// firstAnswer starts a container and returns the seconds until it answers 200,
+// and those of processor that its program took.
+func firstAnswer(ctx context.Context, reference, path string) (took, cpu float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	start := time.Now()
 	u, err := command(ctx, "", nil, "docker", "run", "-d", "--cpus", "1", "-m", "1g", "-p", "127.0.0.1::8080", reference)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	id := strings.TrimSpace(string(u.out))
 	defer exec.Command("docker", "rm", "-f", id).Run()
 	if u, err = command(ctx, "", nil, "docker", "port", id, "8080/tcp"); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	address := "http://" + strings.Fields(string(u.out))[0] + path
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -154,11 +157,33 @@ func firstAnswer(ctx context.Context, reference, path string) (float64, error) {
 		if answer, err := client.Get(address); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
-				return time.Since(start).Seconds(), nil
+				took = time.Since(start).Seconds()
+				cpu, err = processor(ctx, id)
+				return took, cpu, err
 			}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	logs, _ := exec.Command("docker", "logs", "--tail", "20", id).CombinedOutput()
-	return 0, errors.New("no HTTP 200 in five minutes:\n" + string(logs))
+	return 0, 0, errors.New("no HTTP 200 in five minutes:\n" + string(logs))
+}
+
+// processor is what a container's first process has had, in seconds: fields 14
+// and 15 of proc(5)'s stat, in hundredths.
+func processor(ctx context.Context, id string) (float64, error) {
+	u, err := command(ctx, "", nil, "docker", "inspect", "-f", "{{.State.Pid}}", id)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(u.out)), "stat"))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(fields[12])
+	return float64(user+system) / 100, err
 }
