@@ -162,6 +162,25 @@ func (s *Step) timeout(bake time.Duration) time.Duration {
 	return defaultTimeout + bake
 }
 
+// remembered connects once: a role is assumed by one call, and a client knows
+// what it has read before. A failure is not remembered.
+func remembered(connect func(context.Context, string) (deploy.API, error)) func(context.Context, string) (deploy.API, error) {
+	var mu sync.Mutex
+	var api deploy.API
+	return func(ctx context.Context, region string) (deploy.API, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if api != nil {
+			return api, nil
+		}
+		found, err := connect(ctx, region)
+		if err == nil {
+			api = found
+		}
+		return found, err
+	}
+}
+
 func (c Config) connect(ctx context.Context, region string) (deploy.API, error) {
 	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: region, Role: c.Role, ExternalID: c.ExternalID})
 	if err != nil {
