@@ -109,7 +109,11 @@ func (f inspectFlags) text(r *inspect.Report) string {
 	line("starts", "%s", strings.Join(append(r.Entrypoint, r.Args...), " "))
 	line("user", "%s", r.User)
 	line("ports", "%s", strings.Join(r.Ports, " "))
-	line("pull", "a Fargate task pulls all of it: %s in %d layers%s", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+	if r.Digest == "" { // of an archive, whose layers another compression waits for
+		line("size", "%s in %d layers%s; what a task pulls is known of a layout or a registry", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+	} else {
+		line("pull", "a Fargate task pulls all of it: %s in %d layers%s", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+	}
 	for _, reason := range r.Why {
 		line("made", "since the image before: %s", reason)
 	}
