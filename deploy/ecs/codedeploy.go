@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,13 +14,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/goccy/go-yaml"
 )
 
 var _ deploy.CodeDeployer = (*Client)(nil)
 
-func codeDeploy() endpoint {
-	return endpoint{id: "CodeDeploy", host: "codedeploy", target: "CodeDeploy_20141006."}
+func codeDeploy() awsconf.Service {
+	return awsconf.Service{ID: "CodeDeploy", Host: "codedeploy", Target: "CodeDeploy_20141006."}
 }
 
 // taskSets shows a service that CodeDeploy deploys as its task sets have it:
@@ -119,7 +121,7 @@ func (c *Client) codeDeployment(ctx context.Context, id string) (d deploy.CodeDe
 		ID: i.DeploymentId, Application: i.ApplicationName, Group: i.DeploymentGroupName, Status: i.Status,
 		Error: i.ErrorInformation.Message, Rollback: i.RollbackInfo.RollbackDeploymentId, Created: time.UnixMilli(int64(i.CreateTime * 1000)),
 	}
-	d.AppSpec, d.TaskDefinition = appSpec(firstOf(i.Revision.AppSpecContent.Content, i.Revision.String.Content))
+	d.AppSpec, d.TaskDefinition = appSpec(cmp.Or(i.Revision.AppSpecContent.Content, i.Revision.String.Content))
 	return d, nil
 }
 
@@ -242,7 +244,7 @@ func (c *Client) CreateCodeDeployment(ctx context.Context, g deploy.CodeDeployGr
 	if err != nil {
 		return "", err
 	}
-	answer, err := c.send(ctx, codeDeploy(), "POST", "/", codeDeploy().target+"CreateDeployment", body) // once: it has no client token
+	answer, err := codeDeploy().Send(ctx, c.cfg, "POST", "/", codeDeploy().Target+"CreateDeployment", body) // once: it has no client token
 	var out struct{ DeploymentId string }
 	if err = errors.Join(err, unmarshal(answer, &out)); err != nil {
 		return "", c.fail("codedeploy:CreateDeployment", err)

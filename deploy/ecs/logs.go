@@ -11,10 +11,11 @@ import (
 
 	"github.com/aws/smithy-go"
 	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/awsconf"
 )
 
-func cloudWatchLogs() endpoint {
-	return endpoint{id: "CloudWatch Logs", host: "logs", target: "Logs_20140328."}
+func cloudWatchLogs() awsconf.Service {
+	return awsconf.Service{ID: "CloudWatch Logs", Host: "logs", Target: "Logs_20140328."}
 }
 
 // logEvents is GetLogEvents' answer.

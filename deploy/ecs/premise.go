@@ -3,7 +3,6 @@ package ecs
 import (
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/aws/smithy-go"
 	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/awsconf"
 )
 
 var _ deploy.PremiseReader = (*Client)(nil)
@@ -42,7 +42,7 @@ func (c *Client) in(region string) *Client {
 
 // secretExists also finds one that is to be deleted, which ECS cannot read.
 func (c *Client) secretExists(ctx context.Context, p deploy.Premise) (bool, error) {
-	manager := endpoint{id: "Secrets Manager", host: "secretsmanager", target: "secretsmanager."}
+	manager := awsconf.Service{ID: "Secrets Manager", Host: "secretsmanager", Target: "secretsmanager."}
 	answer, err := c.in(p.Region).post(ctx, manager, "DescribeSecret", map[string]string{"SecretId": p.Name})
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "ResourceNotFoundException" {
 		return false, nil
@@ -57,7 +57,7 @@ func (c *Client) secretExists(ctx context.Context, p deploy.Premise) (bool, erro
 // parameterExists asks for descriptions, which hold no values. A page may be
 // empty and have a next one.
 func (c *Client) parameterExists(ctx context.Context, p deploy.Premise) (bool, error) {
-	manager := endpoint{id: "SSM", host: "ssm", target: "AmazonSSM."}
+	manager := awsconf.Service{ID: "SSM", Host: "ssm", Target: "AmazonSSM."}
 	in := map[string]any{"ParameterFilters": []any{map[string]any{"Key": "Name", "Option": "Equals", "Values": []string{p.Name}}}}
 	for {
 		answer, err := c.in(p.Region).post(ctx, manager, "DescribeParameters", in)
@@ -82,7 +82,7 @@ func (c *Client) parameterExists(ctx context.Context, p deploy.Premise) (bool, e
 // of a partition, and in the largest one requests are signed for us-east-1.
 func (c *Client) roleExists(ctx context.Context, name string) (bool, error) {
 	form := url.Values{"Action": {"GetRole"}, "Version": {"2010-05-08"}, "RoleName": {name}}
-	_, err := c.iam().call(ctx, endpoint{id: "IAM", host: "iam", form: true}, http.MethodPost, "/", "", []byte(form.Encode()))
+	_, err := c.iam().call(ctx, awsconf.Service{ID: "IAM", Host: "iam", Form: true}, http.MethodPost, "/", "", []byte(form.Encode()))
 	if api, ok := errors.AsType[smithy.APIError](err); ok && (api.ErrorCode() == "NoSuchEntity" || api.ErrorCode() == "NoSuchEntityException") {
 		return false, nil
 	}
@@ -94,20 +94,11 @@ func (c *Client) roleExists(ctx context.Context, name string) (bool, error) {
 
 // iam is the client for IAM's own region.
 func (c *Client) iam() *Client {
-	switch suffixOf(c.cfg.Region) {
+	switch awsconf.Suffix(c.cfg.Region) {
 	case "amazonaws.com.cn":
 		return c.in("cn-north-1")
 	case "amazonaws.com":
 		return c.in("us-east-1")
 	}
 	return c
-}
-
-// queryError is the error of a Query answer.
-func queryError(body []byte) (code, message string) {
-	var e struct {
-		Error struct{ Code, Message string }
-	}
-	_ = xml.Unmarshal(body, &e) // else the status says all there is
-	return e.Error.Code, e.Error.Message
 }

@@ -12,16 +12,17 @@ import (
 
 	"github.com/aws/smithy-go"
 	"github.com/fastship/fastship/deploy"
+	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/internal/fault"
 )
 
 var _ deploy.ScheduleKeeper = (*Client)(nil)
 
-func eventBridge() endpoint {
-	return endpoint{id: "EventBridge", host: "events", target: "AWSEvents."}
+func eventBridge() awsconf.Service {
+	return awsconf.Service{ID: "EventBridge", Host: "events", Target: "AWSEvents."}
 }
 
-func scheduler() endpoint { return endpoint{id: "Scheduler", host: "scheduler"} }
+func scheduler() awsconf.Service { return awsconf.Service{ID: "Scheduler", Host: "scheduler"} }
 
 // object is a JSON object whose values stay the bytes they came in.
 type object = map[string]json.RawMessage
@@ -190,7 +191,7 @@ func (c *Client) putTarget(ctx context.Context, s deploy.Schedule, target json.R
 	if err != nil {
 		return err
 	}
-	answer, err := c.call(ctx, eventBridge(), http.MethodPost, "/", eventBridge().target+"PutTargets", body)
+	answer, err := c.call(ctx, eventBridge(), http.MethodPost, "/", eventBridge().Target+"PutTargets", body)
 	if err != nil {
 		return c.busy("events:PutTargets", err)
 	}

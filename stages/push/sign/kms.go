@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/internal/fault"
@@ -37,35 +36,45 @@ func openKMS(ctx context.Context, reference string, o Options) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := kms.NewFromConfig(cfg, func(o *kms.Options) {
-		if m[1] != "" {
-			o.BaseEndpoint = aws.String("https://" + m[1])
+	if m[1] != "" {
+		cfg = cfg.Copy()
+		cfg.ConfigSources, cfg.BaseEndpoint = nil, aws.String("https://"+m[1])
+	}
+	service := awsconf.Service{ID: "KMS", Host: "kms", Target: "TrentService."}
+	call := func(ctx context.Context, op string, in map[string]any, out any) error {
+		in["KeyId"] = m[2]
+		answer, err := service.Post(ctx, cfg, op, in)
+		if err != nil {
+			return awsconf.Explain(cfg, err)
 		}
-	})
-	id := m[2]
-	out, err := client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &id})
-	if err != nil {
-		return nil, fault.As(fault.Missing, fmt.Errorf("image.sign.key: read %s: %w", reference, awsconf.Explain(cfg, err)))
+		return json.Unmarshal(answer, out)
 	}
-	if out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return nil, fault.New(fault.BadInput, "name a key whose usage is SIGN_VERIFY", "image.sign.key: %s is a key to %s", reference, strings.ToLower(string(out.KeyUsage)))
+	var key struct {
+		KeyUsage  string
+		PublicKey []byte // in DER
 	}
-	public, err := x509.ParsePKIXPublicKey(out.PublicKey)
+	if err := call(ctx, "GetPublicKey", map[string]any{}, &key); err != nil {
+		return nil, fault.As(fault.Missing, fmt.Errorf("image.sign.key: read %s: %w", reference, err))
+	}
+	if key.KeyUsage != "SIGN_VERIFY" {
+		return nil, fault.New(fault.BadInput, "name a key whose usage is SIGN_VERIFY", "image.sign.key: %s is a key to %s", reference, strings.ToLower(key.KeyUsage))
+	}
+	public, err := x509.ParsePKIXPublicKey(key.PublicKey)
 	if err == nil {
 		err = fits(public)
 	}
 	if err != nil {
 		return nil, fault.As(fault.BadInput, fmt.Errorf("image.sign.key: %s: %w", reference, err))
 	}
-	algorithm := types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
+	algorithm := "RSASSA_PKCS1_V1_5_SHA_256"
 	if _, ok := public.(*ecdsa.PublicKey); ok {
-		algorithm = types.SigningAlgorithmSpecEcdsaSha256
+		algorithm = "ECDSA_SHA_256"
 	}
 	return &Key{public: public, sign: func(ctx context.Context, digest []byte) ([]byte, error) {
-		out, err := client.Sign(ctx, &kms.SignInput{KeyId: &id, Message: digest, MessageType: types.MessageTypeDigest, SigningAlgorithm: algorithm})
-		if err != nil {
-			return nil, fmt.Errorf("sign by %s: %w", reference, awsconf.Explain(cfg, err))
+		var signed struct{ Signature []byte }
+		if err := call(ctx, "Sign", map[string]any{"Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": algorithm}, &signed); err != nil {
+			return nil, fmt.Errorf("sign by %s: %w", reference, err)
 		}
-		return out.Signature, nil
+		return signed.Signature, nil
 	}}, nil
 }

@@ -1,11 +1,13 @@
-package ecs
+package awsconf
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,41 +19,40 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"github.com/fastship/fastship/internal/awsconf"
 )
 
-// endpoint is a service of AWS that is spoken to without a client of the SDK:
-// few calls are made, and what they answer is sent back as the bytes it came
-// in, which no typed client can.
-type endpoint struct {
-	id     string // the SDK's, which names AWS_ENDPOINT_URL_<ID>
-	host   string // before the region; also the name that requests are signed for
-	signed string // unless that is another
-	target string // the prefix of X-Amz-Target; empty: a REST service
-	form   bool   // the Query protocol: a form in, XML out, and one host for all regions
+// Service is one of AWS that is spoken to without a client of the SDK: few
+// calls are made of it, and what they answer can be kept as the bytes it came
+// in, which no typed client does.
+type Service struct {
+	ID     string // the SDK's, which names AWS_ENDPOINT_URL_<ID>
+	Host   string // before the region; also the name that requests are signed for
+	Target string // the prefix of X-Amz-Target; empty: a REST service
+	Form   bool   // the Query protocol: a form in, XML out, and one host for all regions
 }
 
 // maxAnswer bounds one answer in bytes.
 const maxAnswer = 8 << 20
 
-// post calls an operation of the AWS JSON 1.1 protocol.
-func (c *Client) post(ctx context.Context, e endpoint, op string, in any) (json.RawMessage, error) {
+// Post calls an operation of the AWS JSON 1.1 protocol.
+func (s Service) Post(ctx context.Context, cfg aws.Config, op string, in any) (json.RawMessage, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
-	return c.call(ctx, e, http.MethodPost, "/", e.target+op, body)
+	return s.Call(ctx, cfg, http.MethodPost, "/", s.Target+op, body)
 }
 
-// call sends a request by the retry policy of the configuration: what is called
-// this way may be repeated.
-func (c *Client) call(ctx context.Context, e endpoint, method, path, target string, body []byte) (json.RawMessage, error) {
+// Call sends a request by the retry policy of the configuration: what is called
+// this way may be repeated. Errors are those that the SDK would give:
+// smithy.APIError for a refusal.
+func (s Service) Call(ctx context.Context, cfg aws.Config, method, path, target string, body []byte) (json.RawMessage, error) {
 	policy := aws.Retryer(retry.NewStandard())
-	if c.cfg.Retryer != nil {
-		policy = c.cfg.Retryer()
+	if cfg.Retryer != nil {
+		policy = cfg.Retryer()
 	}
 	for attempt := 1; ; attempt++ {
-		out, err := c.send(ctx, e, method, path, target, body)
+		out, err := s.Send(ctx, cfg, method, path, target, body)
 		if err == nil || attempt >= policy.MaxAttempts() || !policy.IsErrorRetryable(err) {
 			return out, err
 		}
@@ -69,13 +70,13 @@ func (c *Client) call(ctx context.Context, e endpoint, method, path, target stri
 	}
 }
 
-// send signs and sends one request.
-func (c *Client) send(ctx context.Context, e endpoint, method, path, target string, body []byte) (json.RawMessage, error) {
-	base := awsconf.Endpoint(ctx, c.cfg, e.id)
+// Send signs and sends a request once, for what must not be repeated.
+func (s Service) Send(ctx context.Context, cfg aws.Config, method, path, target string, body []byte) (json.RawMessage, error) {
+	base := Endpoint(ctx, cfg, s.ID)
 	if base == "" {
-		base = "https://" + e.host + "." + c.cfg.Region + "." + suffixOf(c.cfg.Region)
-		if e.form {
-			base = "https://" + e.host + "." + suffixOf(c.cfg.Region)
+		base = "https://" + s.Host + "." + cfg.Region + "." + Suffix(cfg.Region)
+		if s.Form {
+			base = "https://" + s.Host + "." + Suffix(cfg.Region)
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, bytes.NewReader(body))
@@ -87,22 +88,18 @@ func (c *Client) send(ctx context.Context, e endpoint, method, path, target stri
 		req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 		req.Header.Set("X-Amz-Target", target)
 	}
-	if e.form {
+	if s.Form {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	}
-	credentials, err := c.cfg.Credentials.Retrieve(ctx)
+	credentials, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get identity: get credentials: %w", err) // as the SDK says it
 	}
 	sum := sha256.Sum256(body)
-	name := e.signed
-	if name == "" {
-		name = e.host
-	}
-	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), name, c.cfg.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), s.Host, cfg.Region, time.Now()); err != nil {
 		return nil, err
 	}
-	client := c.cfg.HTTPClient
+	client := cfg.HTTPClient
 	if client == nil {
 		client = http.DefaultClient
 	}
@@ -133,23 +130,23 @@ func errorIn(resp *http.Response, body []byte) error {
 	if json.Unmarshal(body, &e) != nil {
 		e.Code, e.Message = queryError(body)
 	}
-	code := firstOf(resp.Header.Get("X-Amzn-Errortype"), e.Type, e.Code, fmt.Sprintf("HTTP %d", resp.StatusCode))
+	code := cmp.Or(resp.Header.Get("X-Amzn-Errortype"), e.Type, e.Code, fmt.Sprintf("HTTP %d", resp.StatusCode))
 	code, _, _ = strings.Cut(code, ":")
 	code = code[strings.LastIndexByte(code, '#')+1:]
-	return &smithy.GenericAPIError{Code: code, Message: firstOf(e.Message, e.Capital, http.StatusText(resp.StatusCode))}
+	return &smithy.GenericAPIError{Code: code, Message: cmp.Or(e.Message, e.Capital, http.StatusText(resp.StatusCode))}
 }
 
-func firstOf(words ...string) string {
-	for _, w := range words {
-		if w != "" {
-			return w
-		}
+// queryError is the error of a Query answer.
+func queryError(body []byte) (code, message string) {
+	var e struct {
+		Error struct{ Code, Message string }
 	}
-	return ""
+	_ = xml.Unmarshal(body, &e) // else the status says all there is
+	return e.Error.Code, e.Error.Message
 }
 
-// suffixOf is the domain of a region's partition (AWS General Reference).
-func suffixOf(region string) string {
+// Suffix is the domain of a region's partition (AWS General Reference).
+func Suffix(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):
 		return "amazonaws.com.cn"
