@@ -62,29 +62,8 @@ func TestSandboxTellsTheFirstCause(t *testing.T) {
 // answered.
 func TestSandboxRollsOver(t *testing.T) {
 	dir := app(t, "hello")
-	keeper := program(t, dir, "run", "--sandbox", "--keep")
-	lines := follow(t, keeper)
-	if err := keeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
-	var url string
-	waitFor(t, func() bool {
-		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.first("serving"))
-		return url != ""
-	})
-	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "hello from fastship") {
-		t.Fatalf("first revision answers %q", body)
-	}
-
-	file := filepath.Join(dir, "src/main/java/com/example/hello/Hello.java")
-	source, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, bytes.ReplaceAll(source, []byte("hello from fastship"), []byte("second revision")), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	url, end := keeping(t, dir)
+	rewrite(t, dir, "hello from fastship", "second revision")
 	stop := make(chan struct{})
 	asked, failed := 0, 0
 	var asking sync.WaitGroup
@@ -115,12 +94,75 @@ func TestSandboxRollsOver(t *testing.T) {
 		t.Errorf("after the second run the service answers %q", body)
 	}
 
-	keeper.Process.Signal(syscall.SIGINT)
-	keeper.Wait()
-	if code := keeper.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("the keeping run ends with %d\n%s", code, lines.all())
+	end()
+}
+
+// TestSandboxRollsBack keeps one run serving while a second one brings code
+// that dies at its start: it tells why in the JVM's own words, and the first
+// one serves on.
+func TestSandboxRollsBack(t *testing.T) {
+	integration(t)
+	dir := app(t, "hello")
+	url, end := keeping(t, dir)
+	rewrite(t, dir, "int port =", `if (args != null) throw new IllegalStateException("no database at 10.0.0.9");
+        int port =`)
+	_, stderr := run(t, 31, dir, "run", "--sandbox", "--result", "result.json")
+	if last := lastOf(stderr); !strings.Contains(last, "exited with code 1") {
+		t.Errorf("last line %q", last)
 	}
-	nothingLeft(t, dir)
+	for _, want := range []string{`Exception in thread "main" java.lang.IllegalStateException: no database at 10.0.0.9`, "at com.example.hello.Hello.main(Hello.java:"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the JVM's %q is not told\n%s", want, stderr)
+		}
+	}
+	if r := result(t, filepath.Join(dir, "result.json")); r.Rollout == nil || r.Rollout.Outcome != "rolled-back" || !strings.Contains(r.Rollout.Cause, "exited with code 1") {
+		t.Errorf("rollout %+v", r.Rollout)
+	}
+	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "hello from fastship") {
+		t.Errorf("after the rollback the service answers %q", body)
+	}
+	end()
+}
+
+// keeping starts a run that keeps serving, and returns where it does. end
+// interrupts it, and holds that it ends well and leaves nothing.
+func keeping(t *testing.T, dir string) (url string, end func()) {
+	t.Helper()
+	keeper := program(t, dir, "run", "--sandbox", "--keep")
+	lines := follow(t, keeper)
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
+	waitFor(t, func() bool {
+		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.first("serving"))
+		return url != ""
+	})
+	if body := answer(t, url, 5*time.Second); !strings.Contains(body, "hello from fastship") {
+		t.Fatalf("first revision answers %q", body)
+	}
+	return url, func() {
+		t.Helper()
+		keeper.Process.Signal(syscall.SIGINT)
+		keeper.Wait()
+		if code := keeper.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("the keeping run ends with %d\n%s", code, lines.all())
+		}
+		nothingLeft(t, dir)
+	}
+}
+
+// rewrite changes hello's source.
+func rewrite(t *testing.T, dir, from, to string) {
+	t.Helper()
+	file := filepath.Join(dir, "src/main/java/com/example/hello/Hello.java")
+	source, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(source, []byte(from)) {
+		t.Fatalf("find %q in %s: %v", from, file, err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(source, []byte(from), []byte(to), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestSandboxSurvivesKillNine kills a serving sandbox: no process outlives it,
