@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -108,7 +109,10 @@ func newImageHost(ctx context.Context, h *host) (*imageHost, error) {
 
 // configure writes fastship.yaml: where to push, and further keys of image.
 func (i *imageHost) configure(repository string, keys ...string) error {
-	return i.write("maven: {args: [-DskipTests]}\n", repository, keys...)
+	if !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, "train:") }) {
+		keys = append(keys, "train: never") // measured apart, by startup
+	}
+	return i.write("maven: {args: [-DskipTests]}\n", repository, append(keys, "sbom: false", "provenance: false")...)
 }
 
 func (i *imageHost) write(head, repository string, keys ...string) error {

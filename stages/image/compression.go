@@ -49,9 +49,10 @@ func (c Config) codec(libraries bool) oci.Codec {
 	return oci.Gzip(1)
 }
 
-// baseCodec compresses the linked base: once in a long time, and every pull of
-// a pushed one gains by it. The best zstd takes 10 s of one processor and saves
-// a tenth of the default's 31 MB: nothing for a base that stays on this machine.
+// baseCodec compresses what is made once in a long time, the linked base and
+// the trained archive, and every pull of a pushed one gains by it. The best zstd
+// takes 10 s of one processor and saves a tenth of the default's 31 MB: nothing
+// for what stays on this machine.
 func (c Config) baseCodec() oci.Codec {
 	switch {
 	case c.zstd() && c.Pushed:

@@ -150,7 +150,7 @@ func (s *Step) trainedKey(l *launch, below base) cache.Key {
 	}
 	key := cache.NewKey("image trained", train.Version).Add("base", diffIDs).Add("java", below.java).
 		Add("environment", config.Env).Add("flags", s.config.JVM).Add("user", config.User).
-		Add("jars", s.config.packing()).Add("codec", s.config.codec(true).Name).Add("libraries", l.Libraries)
+		Add("jars", s.config.packing()).Add("codec", s.config.baseCodec().Name).Add("libraries", l.Libraries)
 	if s.whole() {
 		key = key.Add("others", l.Others).Add("application", string(l.App)).Add("arguments", s.config.Args)
 	}
@@ -226,7 +226,7 @@ func (s *Step) untrained(ctx context.Context, env runner.Env, err error) (traine
 func (s *Step) trainRequest(env runner.Env, app application, below base) train.Request {
 	config := s.containerConfig(below)
 	r := train.Request{
-		Store: s.deps.Cache.Blobs, Layers: slices.Concat(below.layers, app.Layers), Codec: s.config.codec(true),
+		Store: s.deps.Cache.Blobs, Layers: slices.Concat(below.layers, app.Layers), Codec: s.config.baseCodec(),
 		Java: below.java, Release: below.release, Env: config.Env, User: config.User, Dir: config.WorkingDir,
 		Flags: s.config.JVM, Options: app.Launch.options(below.release), Main: app.Launch.Main, Args: config.Cmd,
 		App: "/" + home + "/app.jar", Whole: s.whole(), Emit: env.Emit,
