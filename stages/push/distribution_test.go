@@ -66,12 +66,12 @@ func TestDistributionRegistry(t *testing.T) {
 	if r, _ := push("bills", makeImage(t, t.TempDir(), base, random(102))); r.Out.Blobs != 2 || r.Out.Bytes > 10_000 {
 		t.Error(r)
 	}
-	// A blob that is cut: this registry drops what it has of the request, and
-	// gets it from its beginning in another upload.
+	// A blob that is cut: distribution 2.8 drops what it has of the request, and
+	// gets it from its beginning in another upload; 3.1 keeps it and gets the rest.
 	wire := &cutter{}
 	wire.at.Store(8 << 20)
 	deps.Transport = wire.transport()
-	if r, e := push("orders", makeImage(t, t.TempDir(), random(12<<20))); wire.sent.Load() < 20<<20 || e.last.Done != r.Out.Bytes {
+	if r, e := push("orders", makeImage(t, t.TempDir(), random(12<<20))); wire.sent.Load() < 12<<20 || e.last.Done != r.Out.Bytes {
 		t.Errorf("sent %d bytes, progress %+v", wire.sent.Load(), e.last)
 	}
 }
