@@ -160,6 +160,7 @@ func (f *Follower) absorbTasks(o Observation, emit func(Event)) {
 	mine := filter(o.Tasks, func(t Task) bool { return t.StartedBy == f.begun.ID })
 	slices.SortStableFunc(mine, func(a, b Task) int { return a.end().Compare(b.end()) })
 	for _, t := range mine {
+		f.note(t)
 		if t.over() || t.condemned() {
 			delete(f.alive, t.ARN)
 			f.fail(t, emit)

@@ -11,12 +11,14 @@ import (
 // Report is what a doctor finds: where the time of a rollout goes, what would
 // save some, and what is risky.
 type Report struct {
-	Took   time.Duration // of the last good rollout; 0: none is known
-	Of     string        // ARN of its task definition
-	Phases []Phase       // that Took is made of; empty where the tasks are gone
-	Advice []Advice      // what saves most comes first
-	Risks  []string
-	Notes  []string // what could not be read
+	Took     time.Duration // of the last good rollout; 0: none is known
+	Of       string        // ARN of its task definition
+	Phases   []Phase       // that Took is made of; empty where the tasks are gone
+	Recalled bool          // Phases are those of fastship's own record of it
+	Own      Own           // what all such records tell
+	Advice   []Advice      // what saves most comes first
+	Risks    []string
+	Notes    []string // what could not be read
 }
 
 // Advice is one change that would save time.
@@ -41,10 +43,11 @@ const (
 
 // Diagnose turns an exam into a report. It is pure.
 func Diagnose(e Exam) Report {
-	r := Report{Notes: e.Missing}
+	r := Report{Notes: e.Missing, Own: own(e.Records)}
 	m, known := e.measure()
 	if known {
 		r.Took, r.Of, r.Phases = m.record.Finished.Sub(m.record.Created), m.record.TaskDefinition, m.phases()
+		r.Recalled = m.recalled
 	}
 	if m.whole {
 		for _, find := range []func(measured) []Advice{e.draining, e.targetChecks, e.containerChecks, e.waves, e.bakes, e.pulls, e.starts, e.early} {

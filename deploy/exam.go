@@ -14,6 +14,7 @@ type Exam struct {
 	Groups     []TargetGroup
 	Tasks      []Task // of the primary deployment, and those that stopped within the last hour
 	History    []ServiceDeployment
+	Records    []Record // fastship's own of this service, oldest first
 	Missing    []string // what could not be read, and why
 }
 
@@ -48,6 +49,21 @@ func Examine(ctx context.Context, api API, target Target) (e Exam, err error) {
 	return e, nil
 }
 
+// The phases, in their order.
+const (
+	scheduling   = "scheduling"
+	provisioning = "provisioning"
+	pulling      = "pulling"
+	starting     = "starting"
+	health       = "health"
+	bakeTime     = "bake time"
+	draining     = "draining"
+)
+
+func phaseNames() []string {
+	return []string{scheduling, provisioning, pulling, starting, health, bakeTime, draining}
+}
+
 // Phase is a stretch of a rollout's time.
 type Phase struct {
 	Name string
@@ -65,6 +81,7 @@ type measured struct {
 	health       time.Duration // from its start until ECS let the old tasks go
 	bake, drain  time.Duration
 	whole        bool // all of the above are known
+	recalled     bool // by fastship's own record
 }
 
 // leaving is what the service's log says when the old tasks are let go.
@@ -98,6 +115,7 @@ func (e Exam) measure() (m measured, ok bool) {
 		}
 	}
 	if last.Started.IsZero() {
+		m, _ = e.recall(m)
 		return m, true
 	}
 	released := time.Time{}
@@ -128,8 +146,8 @@ func (m measured) phases() []Phase {
 		return nil
 	}
 	all := []Phase{
-		{"scheduling", m.wait}, {"provisioning", m.provisioning}, {"pulling", m.pull}, {"starting", m.start},
-		{"health", m.health}, {"bake time", m.bake}, {"draining", m.drain},
+		{scheduling, m.wait}, {provisioning, m.provisioning}, {pulling, m.pull}, {starting, m.start},
+		{health, m.health}, {bakeTime, m.bake}, {draining, m.drain},
 	}
-	return filter(all, func(p Phase) bool { return p.Took >= time.Second || p.Name != "bake time" })
+	return filter(all, func(p Phase) bool { return p.Took >= time.Second || p.Name != bakeTime })
 }

@@ -114,9 +114,10 @@ type Follower struct {
 	owed      bool            // tasks died that are none of those known: list the stopped ones
 	fruitless int             // lists of stopped tasks in a row that told nothing
 	budget    budget
-	running   [2]int    // tasks of ours, and of others, when last looked
-	moving    bool      // they have just changed
-	nearEnd   time.Time // when the last of those that are replaced had gone
+	tasks     map[string]Task // the times of ours, by ARN
+	running   [2]int          // tasks of ours, and of others, when last looked
+	moving    bool            // they have just changed
+	nearEnd   time.Time       // when the last of those that are replaced had gone
 }
 
 // NewFollower follows what Apply began, from now on.
@@ -130,7 +131,7 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 	return &Follower{
 		budget: budget{callBurst, now},
 		begun:  begun, deployed: begun.Record, essential: essential, opt: opt, start: now,
-		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{},
+		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{}, tasks: map[string]Task{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},
 	}
 }

@@ -36,7 +36,7 @@ func TestKilledRollout(t *testing.T) {
 	for name, text := range map[string]string{
 		"fastship.yaml": "image: { repository: registry.example/orders }\ndeploy: { service: orders, timeout: 60s }\n",
 		".fastship/outputs.json": `{"source": {"dir": "/src", "tree": "sha256:00", "dirty": false, "time": "2026-01-01T00:00:00Z"}, "maven": {"artifactId": "orders"},
-			"image": {"layout": "/src/.fastship/image", "digest": "sha256:1111111111111111111111111111111111111111111111111111111111111111", "platform": "linux/amd64"},
+			"image": {"layout": "/src/.fastship/image", "digest": "sha256:1111111111111111111111111111111111111111111111111111111111111111", "platform": "linux/amd64", "size": 81000000},
 			"push": {"reference": "registry.example/orders@sha256:1111111111111111111111111111111111111111111111111111111111111111", "tags": ["v1"]}}`,
 	} {
 		path := filepath.Join(dir, name)
@@ -47,9 +47,10 @@ func TestKilledRollout(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	environ := []string{"AWS_ENDPOINT_URL=" + server.URL, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example"}
 	start := func() (stderr *bytes.Buffer, kill, wait func() int) {
 		cmd := program(t, dir, "run", "--from", "rollout", ".")
-		cmd.Env = append(cmd.Env, "AWS_ENDPOINT_URL_ECS="+server.URL, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example")
+		cmd.Env = append(cmd.Env, environ...)
 		stderr = &bytes.Buffer{}
 		cmd.Stderr = stderr
 		if err := cmd.Start(); err != nil {
@@ -74,5 +75,14 @@ func TestKilledRollout(t *testing.T) {
 	}
 	if exists(filepath.Join(dir, ".fastship", "rollout.json")) {
 		t.Error("the record is still there")
+	}
+	kept, err := os.ReadFile(filepath.Join(dir, ".fastship", "rollouts.jsonl"))
+	if err != nil || strings.Count(string(kept), "\n") != 1 || !strings.Contains(string(kept), `"bytes":81000000,"outcome":"rolled-back"`) {
+		t.Errorf("recorded %s, %v", kept, err)
+	}
+	doctor := program(t, dir, "deploy", "doctor", "--json", ".")
+	doctor.Env = append(doctor.Env, environ...)
+	if out, err := doctor.Output(); err != nil || !strings.Contains(string(out), `"records":{"count":1,"succeeded":0,`) {
+		t.Errorf("the doctor says %s, %v", out, err)
 	}
 }

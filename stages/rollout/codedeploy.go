@@ -84,6 +84,7 @@ func (s *Step) watchCodeDeploy(ctx context.Context, env runner.Env, w *way, seen
 	if result.Outcome == deploy.Succeeded && result.Detail != "" {
 		tell(env.Emit, deploy.LeftEarly{What: result.Detail})
 	}
+	s.remember(w, result.Outcome, deploy.Timing{}) // its tasks' times are CodeDeploy's own
 	w.out.Outcome, w.out.Cause = string(result.Outcome), result.Cause
 	return result, nil
 }

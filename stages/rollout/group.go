@@ -242,7 +242,7 @@ func (g *Group) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 // name before them.
 func (g *Group) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
 	r := newRun(g, env)
-	for i, err := range g.all(func(i int) (err error) { r.ways[i], err = g.steps[i].ready(ctx, g.env(env, i), in.Image); return err }) {
+	for i, err := range g.all(func(i int) (err error) { r.ways[i], err = g.steps[i].ready(ctx, g.env(env, i), in); return err }) {
 		if err != nil {
 			return runner.Result[Out]{}, g.of(i, err)
 		}

@@ -94,11 +94,29 @@ func killed(t *testing.T, story ecstest.Story, config string, step int, cut ecst
 		if forward != updates {
 			w.Errorf("killed at call %d (cut %d): %d forward deployments\n%s", step, cut, forward, w.said())
 		}
-		if left, _ := filepath.Glob(filepath.Join(state, "*")); len(left) != 0 {
-			w.Errorf("left behind: %v", left)
+		for _, left := range names(w, state) {
+			if left != recordsFile {
+				w.Errorf("left behind: %s", left)
+			}
+		}
+		if n := len(w.step.records(*w.service().ServiceArn)); n > 1 {
+			w.Errorf("killed at call %d: %d records of one rollout", step, n)
 		}
 	})
 	return more
+}
+
+// names are those of what is in a folder.
+func names(w *world, dir string) (all []string) {
+	w.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		w.Error(err)
+	}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
 }
 
 // TestOldIntent: what ended long ago, belongs to another image or cannot be

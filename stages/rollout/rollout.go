@@ -70,6 +70,9 @@ type Member struct {
 // In is the image to run.
 type In struct {
 	Image string // repository@sha256:…; empty, or ending in "@", in a plan while it is unknown
+	// Bytes are the image's sizes, compressed, by platform (linux/amd64); nil
+	// where nobody knows. They are for the records only.
+	Bytes map[string]int64
 }
 
 // Out is how the rollout ended.
@@ -116,7 +119,8 @@ type Deps struct {
 	// is set.
 	Getenv func(name string) (string, bool)
 	// State is the folder (absolute) that remembers a rollout which has not
-	// ended, for the run after one that was killed. Empty: none does.
+	// ended, for the run after one that was killed, and what the last ones took,
+	// for Doctor. Empty: none does.
 	State string
 	// Explain gives the remedy for a cause, in one imperative sentence, or
 	// the empty string. Default Remedy.
@@ -266,7 +270,7 @@ func (s *Step) prepare(ctx context.Context, image string) (deploy.API, deploy.Pl
 // Run implements runner.Step. Whatever goes wrong here is of one of the four
 // classes of a rollout; Out tells the outcome then too.
 func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Out], error) {
-	way, err := s.ready(ctx, env, in.Image)
+	way, err := s.ready(ctx, env, in)
 	if err != nil {
 		return runner.Result[Out]{}, err
 	}
@@ -296,16 +300,18 @@ type way struct {
 	begun deploy.Begun
 	by    *byCodeDeploy // where CodeDeploy deploys; else nil
 	start time.Time     // of the wait's deadline
+	bytes int64         // that a task pulls; 0: not known
 	out   Out
 }
 
 // ready plans, and tells what is doubtful.
-func (s *Step) ready(ctx context.Context, env runner.Env, image string) (*way, error) {
+func (s *Step) ready(ctx context.Context, env runner.Env, in In) (*way, error) {
 	w := &way{start: time.Now()}
 	var err error
-	if w.api, w.plan, err = s.patiently(ctx, image, func(e deploy.Event) { tell(env.Emit, e) }); err != nil {
+	if w.api, w.plan, err = s.patiently(ctx, in.Image, func(e deploy.Event) { tell(env.Emit, e) }); err != nil {
 		return nil, inRollout(ctx, err)
 	}
+	w.bytes = in.Bytes[w.plan.Truth().Platform()]
 	_, doubts := w.plan.Truth().Fits(w.plan.Container, s.cfg.Image)
 	for _, d := range doubts {
 		env.Emit(runner.Warning{Text: d})
@@ -375,6 +381,7 @@ func (s *Step) watch(ctx context.Context, env runner.Env, w *way, seen func(depl
 		}
 		return result, err
 	}
+	s.remember(w, result.Outcome, follower.Timing())
 	s.told()
 	w.out.Outcome, w.out.Cause = string(result.Outcome), result.Cause
 	return result, nil

@@ -154,5 +154,6 @@ func (s *Step) Doctor(ctx context.Context) (deploy.Report, error) {
 	if err != nil {
 		return deploy.Report{}, s.missing(ctx, err)
 	}
+	exam.Records = s.records(exam.Service.ARN)
 	return deploy.Diagnose(exam), nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastship/fastship/cmd/internal/road"
 	"github.com/fastship/fastship/cmd/internal/spec"
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/internal/redact"
@@ -67,7 +68,7 @@ func (f deployFlags) steps(env Env, args []string) ([]*rollout.Step, string, err
 	f.overlay(&config.Deploy)
 	c := config.Deploy
 	c.Repository, c.Dir = config.Image.Repository, dir
-	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv})
+	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv, State: road.RecordDir(dir, f.env)})
 	return steps, dir, nil
 }
 

@@ -59,3 +59,43 @@ func TestReports(t *testing.T) {
 		t.Errorf("nothing known: %s", got)
 	}
 }
+
+var recorded = deploy.Report{
+	Took: 40 * time.Second, Of: "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:7", Recalled: true,
+	Phases: []deploy.Phase{{Name: "pulling", Took: 20 * time.Second}},
+	Own: deploy.Own{
+		Count: 9, Succeeded: 8, Medians: []deploy.Median{{Name: "whole", Took: 39 * time.Second, Of: 7}, {Name: "pulling", Took: 9 * time.Second, Of: 8}},
+		Trends: []deploy.Trend{{Phase: "pulling", Since: "web:5", From: 8 * time.Second, To: 21 * time.Second, Before: 5, After: 3, FromBytes: 80e6, ToBytes: 210e6}},
+	},
+}
+
+const recordedText = `The last good rollout, of web:7, took 40s.
+Its tasks are gone: these seconds are from fastship's own record of it.
+  pulling           20 s  ████████████████████
+
+fastship's own records, of the last 9 rollouts (8 succeeded); medians of those that succeeded:
+  whole             39 s  of 7
+  pulling            9 s  of 8
+  pulling takes 21 s since web:5 (3 records), 8 s before (5): the image grew from 80 MB to 210 MB
+`
+
+func TestRecordsAreReported(t *testing.T) {
+	if got := reportText(recorded); got != recordedText {
+		t.Errorf("report\n%s\nwant\n%s", got, recordedText)
+	}
+	raw, err := json.Marshal(shownReport(recorded))
+	for _, want := range []string{`"phasesFromRecords":true`, `"records":{"count":9,"succeeded":8,"medians":[{"name":"whole","seconds":39,"of":7}`,
+		`"trends":[{"phase":"pulling","since":"web:5","fromSeconds":8,"toSeconds":21,"recordsBefore":5,"recordsSince":3,"fromImageBytes":80000000,"toImageBytes":210000000}]`} {
+		if err != nil || !strings.Contains(string(raw), want) {
+			t.Errorf("%s, %v: without %s", raw, err, want)
+		}
+	}
+	if got := ownText(deploy.Own{Count: 1}); got != "\nfastship's own records, of the last 1 rollout (0 succeeded), have no times of one that succeeded.\n" {
+		t.Errorf("none succeeded: %s", got)
+	}
+	for to, want := range map[int64]string{0: "", 82e6: ": not by the image's size, which was 80 MB and is 82 MB"} {
+		if got := growth(deploy.Trend{FromBytes: 80e6, ToBytes: to}); got != want {
+			t.Errorf("%d bytes: %q", to, got)
+		}
+	}
+}

@@ -25,11 +25,11 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	if opt.deploys() {
 		service = rollout.Stage(opt.rollout())
 	}
-	made, pushed := buildImage(b, opt, memory, service)
+	made, img, pushed := buildImage(b, opt, memory, service)
 	switch {
 	case opt.Sandbox:
 		reference := runner.Add(b, place.pushStep(), pushed)
-		runner.Add(b, place.rolloutStep(), runner.Map(b, reference, rolloutIn))
+		runner.Add(b, place.rolloutStep(), runner.Join(b, reference, img, rolloutIn))
 	case opt.Spec.Image.Repository == "" && opt.Spec.Image.Outputs.Named():
 		return nil, fault.New(fault.BadInput, "set image.repository to where the image is pulled from", "fastship.yaml: image.outputs names an image in a registry, and nothing is pushed")
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Deploys():
@@ -37,7 +37,7 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Spec.Image.Repository != "":
 		reference := runner.Add(b, push.New(opt.pushConfig(), opt.attaching(&memory.Cache, made)), pushed)
 		if service != nil {
-			runner.Add(b, service, runner.Map(b, reference, rolloutIn))
+			runner.Add(b, service, runner.Join(b, reference, img, rolloutIn))
 		}
 	}
 	return b, nil
@@ -50,18 +50,18 @@ func (o Options) deploys() bool {
 
 // buildImage joins the stages from the source, or a jar that is there, to the
 // image.
-func buildImage(b *runner.Builder, opt Options, memory *memory, service destination) (*image.Step, runner.Ref[push.In]) {
+func buildImage(b *runner.Builder, opt Options, memory *memory, service destination) (*image.Step, runner.Ref[image.Out], runner.Ref[push.In]) {
 	if opt.Jar != nil {
 		made := imageStep(opt, &memory.Cache, nil, service)
 		img := runner.Add(b, made, runner.Value(b, *opt.Jar))
-		return made, runner.Map(b, img, func(i image.Out) push.In { return pushIn(source.Out{}, i) })
+		return made, img, runner.Map(b, img, func(i image.Out) push.In { return pushIn(source.Out{}, i) })
 	}
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
 	job := mavenStep(opt, memory)
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
 	made := imageStep(opt, &memory.Cache, job, service)
 	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
-	return made, runner.Join(b, src, img, pushIn)
+	return made, img, runner.Join(b, src, img, pushIn)
 }
 
 // pushDeps has the role for the registry of its account: what deploys there
@@ -210,4 +210,10 @@ func pushIn(s source.Out, i image.Out) push.In {
 	return push.In{Layout: i.Layout, Digest: i.Digest, Base: i.From, Commit: s.Commit, Dirty: s.Dirty}
 }
 
-func rolloutIn(p push.Out) rollout.In { return rollout.In{Image: p.Reference} }
+func rolloutIn(p push.Out, i image.Out) rollout.In {
+	sizes := map[string]int64{i.Platform: i.Size}
+	for _, each := range i.Images {
+		sizes[each.Platform] = each.Size
+	}
+	return rollout.In{Image: p.Reference, Bytes: sizes}
+}

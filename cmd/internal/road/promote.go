@@ -104,7 +104,7 @@ func promotion(opt Options, p Promotion) (*runner.Builder, error) {
 	reference := runner.Add(b, push.NewCopy(config, opt.pushDeps(), in), runner.Value(b, in))
 	deployment, deps := opt.rollout()
 	deployment.Repository = config.Repository
-	runner.Add(b, rollout.Stage(deployment, deps), runner.Map(b, reference, rolloutIn))
+	runner.Add(b, rollout.Stage(deployment, deps), runner.Map(b, reference, func(p push.Out) rollout.In { return rollout.In{Image: p.Reference} }))
 	return b, nil
 }
 

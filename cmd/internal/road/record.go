@@ -36,7 +36,7 @@ func readRecord(dir string) (map[string]json.RawMessage, error) {
 // LastImage is the image (repository@digest) that the last run of the project
 // in dir pushed for an environment (empty: none); empty when none did.
 func LastImage(dir, env string) (string, error) {
-	record, err := readRecord(envDir(Options{Dir: dir}.stateDir(), env))
+	record, err := readRecord(RecordDir(dir, env))
 	if err != nil || record[stagePush] == nil {
 		return "", err
 	}

@@ -69,6 +69,10 @@ func (o Options) stateDir() string { return filepath.Join(o.Dir, ".fastship") }
 // those of others.
 func (o Options) recordDir() string { return envDir(o.stateDir(), o.Spec.Env) }
 
+// RecordDir is where the runs of the project in dir are remembered for an
+// environment (empty: none).
+func RecordDir(dir, env string) string { return envDir(Options{Dir: dir}.stateDir(), env) }
+
 func envDir(stateDir, env string) string {
 	if env == "" {
 		return stateDir
