@@ -73,8 +73,8 @@
 // The wording of events, stop reasons and rollout state reasons is ECS's;
 // that of the status reasons of STOPPED service deployments is not known.
 //
-// Not there: DAEMON services, task sets, and tags by TagResource. CODE_DEPLOY and
-// EXTERNAL services can be created and described; nothing runs for them
-// (codedeploytest stands in front of a Double and shows the task sets of the
-// former).
+// Not there: DAEMON services, operations on task sets, and tags by TagResource.
+// CODE_DEPLOY and EXTERNAL services can be created and described; what runs for
+// them is what [Double.StartTaskSet] starts (codedeploytest stands in front of a
+// Double, starts and ends the task sets of the former and shows them).
 package ecstest

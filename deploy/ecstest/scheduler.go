@@ -10,7 +10,7 @@ import (
 // wake has the scheduler look at s soon; once, however often it is asked.
 func (d *Double) wake(s *service) {
 	key := s.key
-	if d.waking[key] || s.settings.controller != "ECS" {
+	if d.waking[key] || s.settings.controller != "ECS" && len(s.sets) == 0 {
 		return
 	}
 	d.waking[key] = true
@@ -25,6 +25,10 @@ func (d *Double) wake(s *service) {
 // reconcile is one round of the service scheduler.
 func (d *Double) reconcile(s *service) {
 	if s.status == "INACTIVE" {
+		return
+	}
+	if s.settings.controller != "ECS" {
+		d.keepSets(s)
 		return
 	}
 	p := s.primary()

@@ -47,6 +47,7 @@ type service struct {
 	tags          json.RawMessage
 	created       time.Time
 	deployments   []*deployment        // PRIMARY first, then ACTIVE ones, newest first
+	sets          []*taskSet           // of a service with another controller, oldest first
 	history       []*serviceDeployment // oldest first
 	revisions     []*revision          // oldest first
 	events        []event              // newest first
@@ -123,6 +124,7 @@ func (w *world) clone() *world {
 	c.services = copyMap(w.services)
 	for _, s := range c.services {
 		s.deployments = copySlice(s.deployments)
+		s.sets = copySlice(s.sets)
 		s.history = copySlice(s.history)
 		for _, r := range s.history {
 			r.hooks = copySlice(r.hooks)
@@ -168,6 +170,9 @@ func (s *service) deployment(id string) *deployment {
 		if p.id == id {
 			return p
 		}
+	}
+	if set := s.set(id); set != nil {
+		return set.deployment
 	}
 	return nil
 }
