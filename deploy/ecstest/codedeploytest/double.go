@@ -1,13 +1,16 @@
 // Package codedeploytest is a double of AWS CodeDeploy for ECS, in front of an
 // ecstest.Double: it answers CodeDeploy's operations, shows the task sets of
 // services that have the deployment controller CODE_DEPLOY, and passes every
-// other request on. No task runs for a task set; what a deployment goes through
-// depends on package time and its Story only, so that hours pass in
+// other request on. The replacement task set of a deployment has tasks in the
+// ecstest.Double, which live by its script: Install ends when all of them run and
+// pass their checks, and fails after an hour. All else that a deployment goes
+// through depends on package time and its Story only, so that hours pass in
 // microseconds inside testing/synctest.
 //
 // Operations, members, states and errors follow the service model of CodeDeploy
 // (2014-10-06) and the user guide's list of lifecycle events for ECS. That a
-// rollback's id is shown some seconds after the failure is an assumption.
+// rollback's id is shown some seconds after the failure is an assumption. The
+// original task set is shown with two tasks, which are not there.
 package codedeploytest
 
 import (
@@ -20,11 +23,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fastship/fastship/deploy/ecstest"
 )
 
 // Story is what deployments go through.
 type Story struct {
-	Install   time.Duration // until the new tasks run; default 30 s
 	Shift     time.Duration // of the traffic; default 10 s
 	Terminate time.Duration // before the old tasks end; default 0
 	FailAt    string        // the lifecycle event that fails; empty: none
@@ -34,8 +38,8 @@ type Story struct {
 
 // Double is an http.Handler, safe for concurrent use.
 type Double struct {
-	Next         http.Handler // an ecstest.Double
-	Cluster      string       // short names; the service stands in Next
+	Next         *ecstest.Double
+	Cluster      string // short names; the service stands in Next
 	Service      string
 	Application  string
 	Group        string
@@ -58,7 +62,12 @@ type deployment struct {
 	stopped              time.Time // by somebody
 	rollback             *deployment
 	of                   *deployment // that this one takes back
+	set                  string      // id of its task set; empty before Install, and where it has none of its own
+	steady               time.Time   // all tasks of the set ran, for the first time
 }
+
+// installTime is how long CodeDeploy waits for a task set to become steady.
+const installTime = time.Hour
 
 // events of a deployment on ECS, in their order.
 var events = []string{"BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "AfterAllowTestTraffic", "BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"}
@@ -82,11 +91,36 @@ func (d *Double) Stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if x := d.deployments[len(d.deployments)-1]; x.at(time.Now()).status == "InProgress" {
-		x.stopped = time.Now()
-		if d.AutoRollback {
-			d.takeBack(x, time.Now())
-		}
+		d.stop(x, d.AutoRollback)
 	}
+}
+
+func (d *Double) stop(x *deployment, back bool) {
+	x.stopped = time.Now()
+	if back {
+		d.takeBack(x, x.stopped)
+	}
+	d.settle()
+}
+
+// tasks are those of a deployment's task set.
+func (d *Double) tasks(x *deployment, now moment) ecstest.TaskSet {
+	if x.set != "" {
+		return d.Next.TaskSet(d.Cluster, d.Service, x.set)
+	}
+	if now.status == "Succeeded" { // the one that has always been there
+		return ecstest.TaskSet{Desired: setSize, Running: setSize}
+	}
+	return ecstest.TaskSet{}
+}
+
+// Ended is when the newest deployment came to its end; zero while it goes on.
+func (d *Double) Ended() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settle()
+	x := d.deployments[len(d.deployments)-1]
+	return x.at(time.Now()).since
 }
 
 // Counts is how often each operation was called.
@@ -120,7 +154,21 @@ func (d *Double) Runs() string {
 func (d *Double) begin(spec, definition, description string) *deployment {
 	x := &deployment{id: fmt.Sprintf("d-%09d", len(d.deployments)), spec: spec, definition: definition, description: description, created: time.Now(), story: d.Story}
 	d.deployments = append(d.deployments, x)
+	time.AfterFunc(eachEvent, func() { d.install(x) })
 	return x
+}
+
+// install starts the task set of a deployment.
+func (d *Double) install(x *deployment) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x.at(time.Now()).status != "InProgress" {
+		return
+	}
+	var err error
+	if x.set, err = d.Next.StartTaskSet(d.Cluster, d.Service, x.definition, setSize); err != nil {
+		x.story.FailAt, x.story.Why, x.steady = "Install", err.Error(), time.Now()
+	}
 }
 
 // takeBack begins the rollback of a deployment at a time.
@@ -131,85 +179,24 @@ func (d *Double) takeBack(x *deployment, at time.Time) {
 			old = y
 		}
 	}
-	x.rollback = &deployment{id: x.id + "R", spec: old.spec, definition: old.definition, created: at.Add(3 * time.Second), story: Story{Install: time.Second, Shift: time.Second}, of: x}
+	x.rollback = &deployment{id: x.id + "R", spec: old.spec, definition: old.definition, created: at.Add(3 * time.Second), steady: at.Add(6 * time.Second), story: Story{Shift: time.Second}, of: x}
 	d.deployments = append(d.deployments, x.rollback)
 }
 
-// settle begins the rollbacks that are due.
+// settle looks at the task sets, ends those that are not needed any more and
+// begins the rollbacks that are due.
 func (d *Double) settle() {
 	for _, x := range slices.Clone(d.deployments) {
+		if x.set != "" && x.steady.IsZero() {
+			x.steady = d.Next.TaskSet(d.Cluster, d.Service, x.set).Steady
+		}
+		if s := x.at(time.Now()).status; x.set != "" && (s == "Failed" || s == "Stopped") {
+			d.Next.StopTaskSet(d.Cluster, d.Service, x.set)
+		}
 		if now := x.at(time.Now()); now.status == "Failed" && d.AutoRollback && x.rollback == nil && x.of == nil {
 			d.takeBack(x, now.since)
 		}
 	}
-}
-
-// moment is a deployment at a time.
-type moment struct {
-	status  string
-	since   time.Time // it has been failed
-	events  []map[string]any
-	running int
-	traffic float64
-}
-
-func (x *deployment) at(now time.Time) moment {
-	if x.id == "d-SEED00000" {
-		return moment{status: "Succeeded", running: 2, traffic: 100}
-	}
-	m := moment{status: "InProgress"}
-	if !x.stopped.IsZero() && now.After(x.stopped) {
-		now, m.status = x.stopped, "Stopped"
-	}
-	at, failed := x.created, false
-	for _, name := range events {
-		took := map[string]time.Duration{"Install": or(x.story.Install, 30*time.Second), "AllowTraffic": or(x.story.Shift, 10*time.Second)}[name]
-		took = or(took, 2*time.Second)
-		if name == "BeforeAllowTraffic" {
-			took += x.story.Ready
-		}
-		e := map[string]any{"lifecycleEventName": name, "status": "Pending"}
-		switch end := at.Add(took); {
-		case failed:
-			e["status"] = "Skipped"
-		case now.Before(at) || m.status == "Stopped" && now.Before(end):
-		case now.Before(end):
-			e["status"] = "InProgress"
-			if name == "BeforeAllowTraffic" && x.story.Ready > 0 && m.status == "InProgress" {
-				m.status = "Ready"
-			}
-			if name == "AllowTraffic" {
-				m.traffic = 10
-			}
-		case name == x.story.FailAt:
-			e["status"], e["diagnostics"] = "Failed", map[string]any{"errorCode": "UnknownError", "message": x.story.Why}
-			m.status, m.since, failed, m.traffic = "Failed", end, true, 0
-		default:
-			e["status"] = "Succeeded"
-			if name == "Install" {
-				m.running = 2
-			}
-			if name == "AllowTraffic" {
-				m.traffic = 100
-			}
-		}
-		m.events = append(m.events, e)
-		at = at.Add(took)
-	}
-	if m.status == "InProgress" && !now.Before(at.Add(x.story.Terminate)) {
-		m.status = "Succeeded"
-	}
-	if m.status == "Failed" || m.status == "Stopped" {
-		m.running, m.traffic = 0, 0
-	}
-	return m
-}
-
-func or(d, other time.Duration) time.Duration {
-	if d == 0 {
-		return other
-	}
-	return d
 }
 
 // primary is the newest deployment that has the traffic.
@@ -265,6 +252,7 @@ func (d *Double) answer(op string, body []byte) (out map[string]any, code, messa
 	var in struct {
 		ApplicationName, DeploymentGroupName, DeploymentId, Description, DeploymentConfigName string
 		IncludeOnlyStatuses, TargetIds                                                        []string
+		AutoRollbackEnabled                                                                   bool
 		Revision                                                                              struct {
 			RevisionType   string
 			AppSpecContent struct{ Content string }
@@ -310,7 +298,14 @@ func (d *Double) answer(op string, body []byte) (out map[string]any, code, messa
 	}
 	x := d.deployments[at]
 	now := x.at(time.Now())
+	green := d.tasks(x, now)
 	switch op {
+	case "StopDeployment":
+		if now.status != "InProgress" && now.status != "Ready" {
+			return nil, "DeploymentAlreadyCompletedException", "The deployment " + x.id + " has already completed"
+		}
+		d.stop(x, in.AutoRollbackEnabled)
+		return map[string]any{"status": "Succeeded", "statusMessage": "The deployment was stopped."}, "", ""
 	case "GetDeployment":
 		return map[string]any{"deploymentInfo": d.show(x, now)}, "", ""
 	case "ListDeploymentTargets":
@@ -323,7 +318,7 @@ func (d *Double) answer(op string, body []byte) (out map[string]any, code, messa
 			"deploymentId": x.id, "targetId": in.TargetIds[0], "status": now.status, "lifecycleEvents": now.events,
 			"taskSetsInfo": []any{
 				map[string]any{"taskSetLabel": "Blue", "desiredCount": 2, "pendingCount": 0, "runningCount": 2, "trafficWeight": 100 - now.traffic},
-				map[string]any{"taskSetLabel": "Green", "desiredCount": 2, "pendingCount": 2 - now.running, "runningCount": now.running, "trafficWeight": now.traffic},
+				map[string]any{"taskSetLabel": "Green", "identifer": x.set, "desiredCount": green.Desired, "pendingCount": green.Pending, "runningCount": green.Running, "trafficWeight": now.traffic},
 			},
 		}}}}, "", ""
 	}
@@ -404,9 +399,13 @@ func (d *Double) taskSets() []any {
 		if x == primary {
 			status = "PRIMARY"
 		}
+		id, tasks := x.set, d.tasks(x, now)
+		if id == "" {
+			id = fmt.Sprintf("ecs-svc/%d", 1000+i)
+		}
 		sets = append(sets, map[string]any{
-			"id": fmt.Sprintf("ecs-svc/%d", 1000+i), "externalId": x.id, "startedBy": "CODE_DEPLOY", "status": status, "taskDefinition": x.definition,
-			"computedDesiredCount": 2, "pendingCount": 2 - now.running, "runningCount": now.running, "createdAt": float64(x.created.Unix()), "stabilityStatus": "STEADY_STATE",
+			"id": id, "externalId": x.id, "startedBy": "CODE_DEPLOY", "status": status, "taskDefinition": x.definition,
+			"computedDesiredCount": tasks.Desired, "pendingCount": tasks.Pending, "runningCount": tasks.Running, "createdAt": float64(x.created.Unix()), "stabilityStatus": "STEADY_STATE",
 		})
 	}
 	return sets
