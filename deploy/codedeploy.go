@@ -13,8 +13,11 @@ import (
 // CodeDeployer is AWS CodeDeploy, which replaces the task sets of services that
 // have the deployment controller CODE_DEPLOY. Errors are those of Reader.
 type CodeDeployer interface {
-	// CodeDeployment reads a deployment by its id.
+	// CodeDeployment reads a deployment by its id, without its target.
 	CodeDeployment(ctx context.Context, id string) (CodeDeployment, error)
+	// CodeDeployTarget reads what a deployment does to its service; zero before
+	// it has begun to.
+	CodeDeployTarget(ctx context.Context, id string) (CodeDeployTarget, error)
 	// CodeDeployGroup reads an application's deployment group. It is
 	// ErrNoGroup when there is none.
 	CodeDeployGroup(ctx context.Context, application, group string) (CodeDeployGroup, error)
@@ -24,6 +27,9 @@ type CodeDeployer interface {
 	// It sends one request and never repeats it: CreateDeployment has no
 	// client token.
 	CreateCodeDeployment(ctx context.Context, g CodeDeployGroup, appSpec json.RawMessage, description string) (string, error)
+	// StopCodeDeployment stops a deployment that goes on and has CodeDeploy take
+	// it back by another.
+	StopCodeDeployment(ctx context.Context, id string) error
 }
 
 // ErrNoGroup is what reading a deployment group that does not exist gives.
@@ -42,12 +48,19 @@ type CodeDeployment struct {
 	ID, Application, Group string
 	Status                 string          // Created, Queued, InProgress, Baking, Ready, Succeeded, Failed, Stopped
 	Error                  string          // why it failed, in CodeDeploy's words
+	ErrorCode              string          // of those: TIMEOUT, ALARM_ACTIVE, MANUAL_STOP, …
 	AppSpec                json.RawMessage // as JSON; nil where CodeDeploy does not show it
 	TaskDefinition         string          // that the AppSpec names
 	Rollback               string          // id of the deployment that takes this one back
 	Created                time.Time
-	Stages                 []CodeDeployStage // in their order
-	Green                  CodeDeploySet
+	CodeDeployTarget
+}
+
+// CodeDeployTarget is what a deployment does to its service.
+type CodeDeployTarget struct {
+	State  string            // Pending, InProgress, Ready, Succeeded, Failed, Skipped, Unknown
+	Stages []CodeDeployStage // in their order
+	Green  CodeDeploySet
 }
 
 // CodeDeployStage is a lifecycle event.
@@ -59,6 +72,7 @@ type CodeDeployStage struct {
 
 // CodeDeploySet is the new task set.
 type CodeDeploySet struct {
+	ID                        string // ecs-svc/…, as ECS names the task set
 	Desired, Pending, Running int
 	Traffic                   float64 // percent
 }
@@ -77,12 +91,30 @@ func (d CodeDeployment) did(name string) bool {
 	return false
 }
 
+// failed is the lifecycle event that did; zero when none.
+func (d CodeDeployment) failed() CodeDeployStage {
+	for _, s := range d.Stages {
+		if s.Status == "Failed" {
+			return s
+		}
+	}
+	return CodeDeployStage{}
+}
+
+// byHook reports whether one of the AppSpec's functions failed it, and not the
+// tasks.
+func (d CodeDeployment) byHook() bool {
+	switch d.failed().Name {
+	case "", "Install", "AllowTestTraffic", "AllowTraffic":
+		return false
+	}
+	return true
+}
+
 // cause is the failed lifecycle event's words, else the deployment's.
 func (d CodeDeployment) cause() string {
-	for _, s := range d.Stages {
-		if s.Status == "Failed" && s.Words != "" {
-			return s.Name + ": " + oneLine(s.Words)
-		}
+	if s := d.failed(); s.Words != "" {
+		return s.Name + ": " + oneLine(s.Words)
 	}
 	if d.Error != "" {
 		return oneLine(d.Error)

@@ -129,7 +129,7 @@ func NewFollower(begun Begun, essential map[string]bool, opt Options, now time.T
 		opt.Jitter = rand.Float64
 	}
 	return &Follower{
-		budget: budget{callBurst, now},
+		budget: budget{calls: callBurst, filled: now},
 		begun:  begun, deployed: begun.Record, essential: essential, opt: opt, start: now,
 		backTo: map[string]bool{}, since: map[string]time.Time{}, said: map[string]bool{}, troubled: map[string]bool{}, alive: map[string]bool{}, tasks: map[string]Task{},
 		failures: failures{seen: map[string]bool{}, byKind: map[string]*Failure{}},

@@ -28,12 +28,17 @@ const (
 type budget struct {
 	calls  float64
 	filled time.Time
+	refill float64 // a second; 0: callRefill
 }
 
 // take fills the bucket up to now and takes n calls out of it, into debt if
 // need be.
 func (b *budget) take(now time.Time, n int) {
-	b.calls = min(callBurst, b.calls+now.Sub(b.filled).Seconds()*callRefill)
+	rate := b.refill
+	if rate == 0 {
+		rate = callRefill
+	}
+	b.calls = min(callBurst, b.calls+now.Sub(b.filled).Seconds()*rate)
 	b.calls, b.filled = b.calls-float64(n), now
 }
 

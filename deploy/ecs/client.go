@@ -34,7 +34,8 @@ type Client struct {
 	definitions batcher[string] // of service revisions: ARN → task definition ARN
 
 	mu        sync.Mutex
-	revisions map[string]string // what definitions gave, which never changes
+	revisions map[string]string   // what definitions gave, which never changes
+	targets   map[string][]string // of CodeDeploy's deployments, by their ids
 }
 
 var _ deploy.API = (*Client)(nil)
@@ -45,7 +46,7 @@ func New(cfg aws.Config) *Client {
 	wait := func(op string) func(context.Context) error {
 		return func(ctx context.Context) error { return limits.wait(ctx, op) }
 	}
-	c := &Client{cfg: cfg, revisions: map[string]string{}}
+	c := &Client{cfg: cfg, revisions: map[string]string{}, targets: map[string][]string{}}
 	c.api = ecs.NewFromConfig(cfg, ecs.WithAPIOptions(limits.limit))
 	c.services = batcher[described]{size: servicesPerCall, wait: wait("DescribeServices"), call: c.describeServices}
 	c.tasks = batcher[types.Task]{size: tasksPerCall, wait: wait("DescribeTasks"), call: c.callTasks}

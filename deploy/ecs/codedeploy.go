@@ -41,32 +41,24 @@ func taskSets(s types.Service, d *deploy.Service) {
 	}
 }
 
-// CodeDeployment implements deploy.CodeDeployer.
-func (c *Client) CodeDeployment(ctx context.Context, id string) (deploy.CodeDeployment, error) {
-	d, err := c.codeDeployment(ctx, id)
-	if err != nil {
+// CodeDeployTarget implements deploy.CodeDeployer. A deployment on ECS has one
+// target, whose id never changes.
+func (c *Client) CodeDeployTarget(ctx context.Context, id string) (d deploy.CodeDeployTarget, err error) {
+	ids, err := c.codeDeployTargets(ctx, id)
+	if err != nil || len(ids) == 0 {
 		return d, err
 	}
-	answer, err := c.post(ctx, codeDeploy(), "ListDeploymentTargets", map[string]any{"deploymentId": id})
-	var list struct{ TargetIds []string }
-	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "DeploymentNotStartedException" {
-		return d, nil
-	}
-	if err = errors.Join(err, unmarshal(answer, &list)); err != nil {
-		return d, c.fail("codedeploy:ListDeploymentTargets", err)
-	}
-	if len(list.TargetIds) == 0 {
-		return d, nil
-	}
-	answer, err = c.post(ctx, codeDeploy(), "BatchGetDeploymentTargets", map[string]any{"deploymentId": id, "targetIds": list.TargetIds})
+	answer, err := c.post(ctx, codeDeploy(), "BatchGetDeploymentTargets", map[string]any{"deploymentId": id, "targetIds": ids})
 	var targets struct {
 		DeploymentTargets []struct {
 			EcsTarget struct {
+				Status          string
 				LifecycleEvents []struct {
 					LifecycleEventName, Status string
 					Diagnostics                struct{ Message, LogTail string }
 				}
 				TaskSetsInfo []struct {
+					Identifer                                string // as the model spells it
 					TaskSetLabel                             string
 					DesiredCount, PendingCount, RunningCount int
 					TrafficWeight                            float64
@@ -78,17 +70,49 @@ func (c *Client) CodeDeployment(ctx context.Context, id string) (deploy.CodeDepl
 		return d, c.fail("codedeploy:BatchGetDeploymentTargets", err)
 	}
 	for _, target := range targets.DeploymentTargets {
+		d.State = target.EcsTarget.Status
 		for _, e := range target.EcsTarget.LifecycleEvents {
 			words := strings.TrimSpace(e.Diagnostics.Message + " " + e.Diagnostics.LogTail)
 			d.Stages = append(d.Stages, deploy.CodeDeployStage{Name: e.LifecycleEventName, Status: e.Status, Words: words})
 		}
 		for _, s := range target.EcsTarget.TaskSetsInfo {
 			if strings.EqualFold(s.TaskSetLabel, "green") {
-				d.Green = deploy.CodeDeploySet{Desired: s.DesiredCount, Pending: s.PendingCount, Running: s.RunningCount, Traffic: s.TrafficWeight}
+				d.Green = deploy.CodeDeploySet{ID: s.Identifer, Desired: s.DesiredCount, Pending: s.PendingCount, Running: s.RunningCount, Traffic: s.TrafficWeight}
 			}
 		}
 	}
 	return d, nil
+}
+
+// codeDeployTargets lists the targets of a deployment; none while it has not
+// started.
+func (c *Client) codeDeployTargets(ctx context.Context, id string) ([]string, error) {
+	c.mu.Lock()
+	known := c.targets[id]
+	c.mu.Unlock()
+	if len(known) > 0 {
+		return known, nil
+	}
+	answer, err := c.post(ctx, codeDeploy(), "ListDeploymentTargets", map[string]any{"deploymentId": id})
+	var list struct{ TargetIds []string }
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "DeploymentNotStartedException" {
+		return nil, nil
+	}
+	if err = errors.Join(err, unmarshal(answer, &list)); err != nil {
+		return nil, c.fail("codedeploy:ListDeploymentTargets", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.targets[id] = list.TargetIds
+	return list.TargetIds, nil
+}
+
+// StopCodeDeployment implements deploy.CodeDeployer.
+func (c *Client) StopCodeDeployment(ctx context.Context, id string) error {
+	if _, err := c.post(ctx, codeDeploy(), "StopDeployment", map[string]any{"deploymentId": id, "autoRollbackEnabled": true}); err != nil {
+		return c.fail("codedeploy:StopDeployment", err)
+	}
+	return nil
 }
 
 // unmarshal is json.Unmarshal of an answer, if there is one.
@@ -99,8 +123,8 @@ func unmarshal(answer json.RawMessage, into any) error {
 	return json.Unmarshal(answer, into)
 }
 
-// codeDeployment is a deployment without its targets.
-func (c *Client) codeDeployment(ctx context.Context, id string) (d deploy.CodeDeployment, err error) {
+// CodeDeployment implements deploy.CodeDeployer.
+func (c *Client) CodeDeployment(ctx context.Context, id string) (d deploy.CodeDeployment, err error) {
 	answer, err := c.post(ctx, codeDeploy(), "GetDeployment", map[string]any{"deploymentId": id})
 	var out struct {
 		DeploymentInfo struct {
@@ -119,7 +143,7 @@ func (c *Client) codeDeployment(ctx context.Context, id string) (d deploy.CodeDe
 	i := out.DeploymentInfo
 	d = deploy.CodeDeployment{
 		ID: i.DeploymentId, Application: i.ApplicationName, Group: i.DeploymentGroupName, Status: i.Status,
-		Error: i.ErrorInformation.Message, Rollback: i.RollbackInfo.RollbackDeploymentId, Created: time.UnixMilli(int64(i.CreateTime * 1000)),
+		Error: i.ErrorInformation.Message, ErrorCode: i.ErrorInformation.Code, Rollback: i.RollbackInfo.RollbackDeploymentId, Created: time.UnixMilli(int64(i.CreateTime * 1000)),
 	}
 	d.AppSpec, d.TaskDefinition = appSpec(cmp.Or(i.Revision.AppSpecContent.Content, i.Revision.String.Content))
 	return d, nil
@@ -226,7 +250,7 @@ func (c *Client) OngoingCodeDeployments(ctx context.Context, g deploy.CodeDeploy
 	slices.Sort(list.Deployments)
 	var all []deploy.CodeDeployment
 	for _, id := range list.Deployments {
-		d, err := c.codeDeployment(ctx, id)
+		d, err := c.CodeDeployment(ctx, id)
 		if err != nil {
 			return nil, err
 		}

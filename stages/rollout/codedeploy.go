@@ -14,7 +14,7 @@ import (
 
 // byCodeDeploy is how CodeDeploy deploys a service.
 type byCodeDeploy struct {
-	client deploy.CodeDeployer
+	client deploy.CodeDeployAPI
 	group  deploy.CodeDeployGroup
 	last   json.RawMessage // the AppSpec of the last deployment; nil: not known
 	id     string          // of ours, once it is begun
@@ -22,7 +22,7 @@ type byCodeDeploy struct {
 
 // codeDeploy finds it, by reads only.
 func (s *Step) codeDeploy(ctx context.Context, api deploy.API, plan deploy.Plan) (*byCodeDeploy, error) {
-	client, ok := api.(deploy.CodeDeployer)
+	client, ok := api.(deploy.CodeDeployAPI)
 	if !ok {
 		return nil, errors.New("deploy by CodeDeploy: this client does not know it")
 	}
@@ -68,8 +68,10 @@ func (s *Step) beginByCodeDeploy(ctx context.Context, env runner.Env, w *way, be
 // watchCodeDeploy is watch where CodeDeploy deploys.
 func (s *Step) watchCodeDeploy(ctx context.Context, env runner.Env, w *way, seen func(deploy.Event)) (deploy.Result, error) {
 	f := deploy.CodeDeployFollower{
-		ID: w.by.id, TaskDefinition: w.out.TaskDefinition, Group: w.by.group, Until: s.cfg.WaitFor,
-		Timeout: s.timeout(w.by.group.Waits), PollEvery: s.deps.PollEvery,
+		ID: w.by.id, Target: w.plan.Target, TaskDefinition: w.out.TaskDefinition, Previous: w.out.Previous, Group: w.by.group, Essential: w.plan.Essential,
+		Options: deploy.Options{
+			Timeout: s.timeout(w.by.group.Waits), PollEvery: s.deps.PollEvery, Jitter: s.deps.Jitter, Rollback: s.cfg.Rollback, Until: s.cfg.WaitFor, Ask: s.deps.Ask,
+		},
 	}
 	result, err := f.Follow(ctx, w.by.client, func(e deploy.Event) {
 		if seen != nil {
@@ -78,7 +80,7 @@ func (s *Step) watchCodeDeploy(ctx context.Context, env runner.Env, w *way, seen
 		tell(env.Emit, e)
 	})
 	if err != nil {
-		env.Emit(runner.Note{Text: "CodeDeploy goes on with deployment " + w.by.id + " without fastship"})
+		env.Emit(runner.Note{Text: "CodeDeploy goes on with deployment " + f.ID + " without fastship"})
 		return result, err
 	}
 	if result.Outcome == deploy.Succeeded && result.Detail != "" {

@@ -37,7 +37,13 @@ Hooks:
 func byCode(t *testing.T, d *codedeploytest.Double, f func(w *world)) {
 	t.Helper()
 	seed := ecstest.ServiceSeed{Desired: 2, Config: []byte(`{"deploymentController": {"type": "CODE_DEPLOY"}}`), Idle: true}
-	virtual(t, ecstest.Script{}, seed, Deps{}, func(w *world) {
+	byCodeSeed(t, d, ecstest.Script{}, seed, f)
+}
+
+// byCodeSeed is byCode with a script and a service of the caller's.
+func byCodeSeed(t *testing.T, d *codedeploytest.Double, script ecstest.Script, seed ecstest.ServiceSeed, f func(w *world)) {
+	t.Helper()
+	virtual(t, script, seed, Deps{}, func(w *world) {
 		d.Next, d.Cluster, d.Service = w.double, "default", "web"
 		if d.Application == "" {
 			d.Application, d.Group = "shop", "web"

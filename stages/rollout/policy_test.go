@@ -117,13 +117,15 @@ func TestPolicy(t *testing.T) {
 			c.play(w)
 		})
 	}
-	d := &codedeploytest.Double{Story: codedeploytest.Story{Shift: time.Minute}}
-	byCode(t, d, func(w *world) {
-		(&account{next: d, deny: guard, all: true}).into(w)
-		if _, err := w.run(w.Context(), image2); err != nil {
-			t.Error(err)
-		}
-	})
+	for story, want := range map[*ecstest.Story]deploy.Outcome{{}: deploy.Succeeded, {PullError: notFound}: deploy.RolledBack} {
+		d := &codedeploytest.Double{Story: codedeploytest.Story{Shift: time.Minute}}
+		byCodeTasks(t, d, *story, func(w *world) {
+			(&account{next: d, deny: guard, all: true}).into(w)
+			if r, err := w.run(w.Context(), image2); r.Out.Outcome != string(want) {
+				t.Error(r.Out, err)
+			}
+		})
+	}
 	for action := range denied {
 		t.Errorf("%s is called, and not in the policy", action)
 	}
