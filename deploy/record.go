@@ -52,9 +52,12 @@ func ReadRecords(raw []byte) (all []Record) {
 }
 
 // AddRecord puts a record behind those in raw, of which it keeps the last ones.
-// A deployment that was followed twice has the later record.
+// A deployment that was followed twice has the later record, where its id is
+// known.
 func AddRecord(raw []byte, r Record) ([]byte, error) {
-	all := filter(ReadRecords(raw), func(old Record) bool { return old.Service != r.Service || old.Deployment != r.Deployment })
+	all := filter(ReadRecords(raw), func(old Record) bool {
+		return r.Deployment == "" || old.Service != r.Service || old.Deployment != r.Deployment
+	})
 	all = append(all, r)
 	var out []byte
 	for _, each := range all[max(0, len(all)-maxRecords):] {

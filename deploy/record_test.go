@@ -28,6 +28,18 @@ func TestAddRecord(t *testing.T) {
 	}
 }
 
+// TestAddUnknown: rollouts whose deployment's id is not known are not taken for
+// one.
+func TestAddUnknown(t *testing.T) {
+	var raw []byte
+	for range 2 {
+		raw, _ = AddRecord(raw, Record{Service: "web", Outcome: Succeeded})
+	}
+	if n := len(ReadRecords(raw)); n != 2 {
+		t.Errorf("%d records", n)
+	}
+}
+
 // TestOwn: medians say on how many records they stand, and a trend is told
 // only when it is one.
 func TestOwn(t *testing.T) {

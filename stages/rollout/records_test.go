@@ -12,6 +12,7 @@ import (
 
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecstest"
+	"github.com/fastship/fastship/deploy/ecstest/codedeploytest"
 	"github.com/fastship/fastship/internal/fault"
 )
 
@@ -119,6 +120,82 @@ func TestRecordsOfOtherEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTrend: an image that grows is found by the rollouts that pulled it.
+func TestTrend(t *testing.T) {
+	script := ecstest.ScriptFunc(func(spec ecstest.TaskSpec) ecstest.Story {
+		if spec.Revision >= 6 {
+			return ecstest.Story{Pull: 25 * time.Second}
+		}
+		return ecstest.Story{Pull: 9 * time.Second}
+	})
+	virtual(t, script, ecstest.ServiceSeed{Desired: 1, Config: []byte(breaker)}, Deps{State: t.TempDir()}, func(w *world) {
+		for n := range 7 {
+			in := In{Image: fmt.Sprintf("%s@sha256:%064d", repository, n), Bytes: map[string]int64{"linux/amd64": 80e6}}
+			if n >= 4 { // web:6 and later
+				in.Bytes["linux/amd64"] = 210e6
+			}
+			if _, err := w.step.Run(w.Context(), w.env(), in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := w.step.Doctor(w.Context())
+		if err != nil || r.Own.Count != 7 || r.Own.Succeeded != 7 || len(r.Own.Trends) != 1 {
+			t.Fatalf("%+v, %v", r.Own, err)
+		}
+		trend := r.Own.Trends[0]
+		if trend.Phase != "pulling" || trend.Since != "web:6" || trend.Before != 4 || trend.After != 3 || trend.FromBytes != 80e6 || trend.ToBytes != 210e6 ||
+			trend.From.Round(time.Second) != 9*time.Second || trend.To.Round(time.Second) != 25*time.Second {
+			t.Errorf("%+v", trend)
+		}
+	})
+}
+
+// TestRecordsOfServices: services that are rolled out together have their
+// records apart, and those that go back with another have none.
+func TestRecordsOfServices(t *testing.T) {
+	for outcome, stories := range map[string]map[string]ecstest.Story{
+		"succeeded":   {"worker": {Pull: 30 * time.Second}},
+		"rolled-back": {"worker": {Crash: true, Code: 1}, "web": {Pull: time.Hour}},
+	} {
+		together(t, stories, breaker, Config{}, func(w *world, g *Group) {
+			deps := w.step.deps
+			deps.State = t.TempDir()
+			g = NewGroup(g.cfg, deps)
+			if r, _ := w.group(g, image2); r.Out.Outcome != outcome {
+				t.Fatal(r.Out)
+			}
+			for i, service := range []string{"web", "worker"} {
+				path := filepath.Join(deps.State, "services", service, recordsFile)
+				raw, err := os.ReadFile(path)
+				if outcome == "rolled-back" && service == "web" {
+					if !os.IsNotExist(err) {
+						t.Errorf("%s, which was turned back: %s, %v", service, raw, err)
+					}
+					continue
+				}
+				records := g.steps[i].records("arn:aws:ecs:us-east-1:123456789012:service/default/" + service)
+				if len(records) != 1 || string(records[0].Outcome) != outcome || records[0].Revision != service+":2" {
+					t.Errorf("%s, %v", raw, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRecordOfCodeDeploy: of what CodeDeploy does only the whole is known.
+func TestRecordOfCodeDeploy(t *testing.T) {
+	byCode(t, &codedeploytest.Double{}, func(w *world) {
+		w.step.deps.State = t.TempDir()
+		if r, err := w.run(w.Context(), image2); err != nil || r.Out.Outcome != "succeeded" {
+			t.Fatal(r, err)
+		}
+		records := w.step.records(*w.service().ServiceArn)
+		if len(records) != 1 || records[0].Deployment != "d-000000001" || records[0].Followed <= 0 || records[0].Seconds != 0 || records[0].Phases != nil || records[0].Revision != "web:2" {
+			t.Errorf("%+v", records)
+		}
+	})
 }
 
 // denyAll refuses the calls whose names end in one of these.
