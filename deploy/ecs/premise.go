@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 
 	"github.com/aws/smithy-go"
@@ -78,11 +77,8 @@ func (c *Client) parameterExists(ctx context.Context, p deploy.Premise) (bool, e
 	}
 }
 
-// roleExists speaks IAM's Query protocol. IAM is one service for all regions
-// of a partition, and in the largest one requests are signed for us-east-1.
 func (c *Client) roleExists(ctx context.Context, name string) (bool, error) {
-	form := url.Values{"Action": {"GetRole"}, "Version": {"2010-05-08"}, "RoleName": {name}}
-	_, err := c.iam().call(ctx, awsconf.Service{ID: "IAM", Host: "iam", Form: true}, http.MethodPost, "/", "", []byte(form.Encode()))
+	_, err := c.askIAM(ctx, url.Values{"Action": {"GetRole"}, "RoleName": {name}})
 	if api, ok := errors.AsType[smithy.APIError](err); ok && (api.ErrorCode() == "NoSuchEntity" || api.ErrorCode() == "NoSuchEntityException") {
 		return false, nil
 	}

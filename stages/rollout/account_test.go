@@ -26,8 +26,12 @@ type account struct {
 	all  bool              // it has whatever is asked for
 	deny func(string) bool // by IAM action; nil: none
 
-	mu   sync.Mutex
-	used map[string]bool // by IAM action
+	decides map[string]string // IAM's simulation, by "ACTION RESOURCE": explicitDeny, implicitDeny, or missing: a condition decides
+	hangs   bool              // it never answers
+
+	mu          sync.Mutex
+	used        map[string]bool // by IAM action
+	simulations []url.Values
 }
 
 // into has the step of w speak to the account.
@@ -53,7 +57,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.used = map[string]bool{}
 	}
 	a.used[action] = true
-	denied := a.deny != nil && a.deny(action)
+	denied := action != "sts:GetCallerIdentity" && a.deny != nil && a.deny(action) // which STS refuses nobody
 	a.mu.Unlock()
 	if denied {
 		refuseJSON(w, r, "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy/session is not authorized to perform: "+action)
@@ -91,7 +95,12 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>The role cannot be found.</Message></Error></ErrorResponse>`)
 			return
 		}
-		fmt.Fprint(w, `<GetRoleResponse><GetRoleResult/></GetRoleResponse>`)
+		fmt.Fprintf(w, `<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::123456789012:role/ci/%s</Arn></Role></GetRoleResult></GetRoleResponse>`, form.Get("RoleName"))
+	case "sts:GetCallerIdentity":
+		fmt.Fprint(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::123456789012:assumed-role/deploy/session</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+	case "iam:SimulatePrincipalPolicy":
+		form, _ := url.ParseQuery(string(body))
+		a.simulate(w, r, form)
 	default:
 		a.next.ServeHTTP(w, r)
 	}
@@ -102,8 +111,11 @@ func (a *account) holds(name string) bool { return a.all || slices.Contains(a.ha
 // actionOf is the IAM action of a request.
 func actionOf(r *http.Request, body []byte) string {
 	if form, err := url.ParseQuery(string(body)); err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		if form.Get("Action") == "GetRole" {
-			return "iam:GetRole"
+		switch op := form.Get("Action"); op {
+		case "GetRole", "SimulatePrincipalPolicy":
+			return "iam:" + op
+		case "GetCallerIdentity":
+			return "sts:" + op
 		}
 		return "elasticloadbalancing:" + form.Get("Action")
 	}

@@ -60,7 +60,7 @@ func Each(cfg Config, deps Deps) (steps []*Step) {
 	if deps.Connect == nil {
 		deps.Connect = once(cfg.connect)
 	}
-	for _, m := range cfg.Services {
+	for i, m := range cfg.Services {
 		own, mine := cfg, deps
 		own.Services, own.Service, own.Schedules = nil, m.Service, nil // which are moved once, by the group
 		own.Container = firstOf(m.Container, cfg.Container)
@@ -68,7 +68,9 @@ func Each(cfg Config, deps Deps) (steps []*Step) {
 		if deps.State != "" {
 			mine.State = filepath.Join(deps.State, "services", deploy.ShortName(m.Service))
 		}
-		steps = append(steps, New(own, mine))
+		step := New(own, mine)
+		step.roles.never = i >= simulations
+		steps = append(steps, step)
 	}
 	return steps
 }

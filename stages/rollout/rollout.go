@@ -142,6 +142,8 @@ type Step struct {
 	api    deploy.API // by first
 	seen   *deploy.Plan
 	unread []string // what Check could not look up
+
+	roles simulated
 }
 
 var _ runner.Step[In, Out] = (*Step)(nil)
@@ -209,6 +211,7 @@ func (s *Step) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.simulate(ctx, api, plan)
 	bad, _ := plan.Truth().Fits(plan.Container, s.cfg.Image)
 	bad = append(bad, s.premises(ctx, api, plan)...)
 	if plan.Before.ByCodeDeploy() {
@@ -240,7 +243,12 @@ func (s *Step) Plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 	}
 	lines := s.taskLines(plan, moves)
 	_, doubts := plan.Truth().Fits(plan.Container, s.cfg.Image)
-	for _, d := range append(doubts, s.unreadPremises()...) {
+	doubts = append(doubts, s.unreadPremises()...)
+	if plan.Action == deploy.Update {
+		denied, unread := s.denied(ctx)
+		doubts = append(append(doubts, denied...), unread...)
+	}
+	for _, d := range doubts {
 		lines = append(lines, "warning: "+d)
 	}
 	return runner.Plan[Out]{Lines: lines, Out: Out{TaskDefinition: plan.Existing, Previous: plan.Current.ARN}}, nil
@@ -313,6 +321,12 @@ func (s *Step) ready(ctx context.Context, env runner.Env, in In) (*way, error) {
 	}
 	w.bytes = in.Bytes[w.plan.Truth().Platform()]
 	_, doubts := w.plan.Truth().Fits(w.plan.Container, s.cfg.Image)
+	if w.plan.Action == deploy.Update {
+		soon, cancel := context.WithTimeout(ctx, patience)
+		denied, _ := s.denied(soon)
+		cancel()
+		doubts = append(doubts, denied...)
+	}
 	for _, d := range doubts {
 		env.Emit(runner.Warning{Text: d})
 	}
