@@ -188,7 +188,7 @@ func TestPermissionsUnknown(t *testing.T) {
 			t.Error(err)
 		}
 		start := time.Now()
-		if _, err := w.step.ready(w.Context(), w.env(), image2); err != nil || time.Since(start) != patience {
+		if _, err := w.step.ready(w.Context(), w.env(), In{Image: image2}); err != nil || time.Since(start) != patience {
 			t.Errorf("a rollout waited %v: %v", time.Since(start), err)
 		}
 		time.Sleep(time.Minute) // until the calls have ended
