@@ -177,7 +177,7 @@ func TestSandboxSurvivesKillNine(t *testing.T) {
 	waitFor(t, func() bool { return lines.first("serving") != "" })
 	keeper.Process.Kill()
 	keeper.Wait()
-	noneLeft(t, "com.example.hello.Hello|/app/app.jar")
+	noTaskLeft(t, dir)
 	run(t, 0, dir, "run", "--sandbox")
 	nothingLeft(t, dir)
 }
@@ -186,7 +186,7 @@ func TestSandboxSurvivesKillNine(t *testing.T) {
 // left in the project.
 func nothingLeft(t *testing.T, dir string) {
 	t.Helper()
-	noneLeft(t, "/app/app.jar")
+	noTaskLeft(t, dir)
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)

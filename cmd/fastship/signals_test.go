@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,24 +104,38 @@ func stuckProject(t *testing.T, trap string) (dir, marker string) {
 	return dir, marker
 }
 
-// noneLeft waits a moment for every process that names the marker to be gone.
-// It ends those that are left only where the marker is a file of this test.
+// noneLeft waits a moment for every process that names the marker, a file of
+// this test, to be gone.
 func noneLeft(t *testing.T, marker string) {
 	t.Helper()
-	var left string
+	gone(t, marker, func(string) bool { return true })
+}
+
+// noTaskLeft is noneLeft for the sandbox of a project: its tasks have the
+// command lines of all others, but their own mounts.
+func noTaskLeft(t *testing.T, dir string) {
+	t.Helper()
+	gone(t, "com.example.hello.Hello|/app/app.jar", func(pid string) bool {
+		mounts, _ := os.ReadFile(filepath.Join("/proc", pid, "mountinfo")) // it may be gone by now
+		return strings.Contains(string(mounts), dir)
+	})
+}
+
+// gone ends what is left, and no process of anybody else.
+func gone(t *testing.T, pattern string, mine func(pid string) bool) {
+	t.Helper()
+	var left []string
 	for range 40 {
-		out, _ := exec.Command("pgrep", "-af", marker).Output()
-		if left = string(out); left == "" {
+		out, _ := exec.Command("pgrep", "-f", pattern).Output()
+		left = slices.DeleteFunc(strings.Fields(string(out)), func(pid string) bool { return !mine(pid) })
+		if len(left) == 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Errorf("still running:\n%s", left)
-	if !strings.HasPrefix(marker, os.TempDir()) {
-		return // it may be in other people's command lines, too
-	}
-	for line := range strings.Lines(left) {
-		id, _, _ := strings.Cut(line, " ")
+	for _, id := range left {
+		command, _ := os.ReadFile(filepath.Join("/proc", id, "cmdline"))
+		t.Errorf("still running: %s %q", id, command)
 		if pid, err := strconv.Atoi(id); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by now
 		}
