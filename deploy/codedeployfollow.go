@@ -12,10 +12,10 @@ const (
 	codeDeployPoll = 5 * time.Second
 	// rareInfo is how often, in looks, the deployment itself is read where its
 	// target, which shows more, tells of no change.
-	rareInfo = 6
+	rareInfo = 8
 	// The calls of a look on CodeDeploy fill most of five minutes' hundred; what
 	// came before the wait is taken off the first burst.
-	codeDeployRefill = 0.27
+	codeDeployRefill = 0.255
 	callsBefore      = 10
 )
 
@@ -84,7 +84,7 @@ func (f *CodeDeployFollower) every() time.Duration {
 	switch {
 	case f.PollEvery > 0:
 		return f.PollEvery
-	case f.tasks != nil && f.tasks.failures.suspicious() && f.given == nil && f.taken == nil && !f.budget.spent():
+	case f.given == nil && f.taken == nil && f.suspicious():
 		return codeDeployPoll / 2
 	}
 	return codeDeployPoll

@@ -23,6 +23,13 @@ const (
 // blind reports whether no task can be read: CodeDeploy's counts are told.
 func (f *CodeDeployFollower) blind() bool { return f.tasks != nil && f.tasks.noTasks }
 
+// suspicious reports whether a task has just shown a cause that stays, and the
+// next one will decide.
+func (f *CodeDeployFollower) suspicious() bool {
+	t := f.tasks
+	return t != nil && t.failures.suspicious() && time.Since(t.stirred) < beginning && !f.budget.spent()
+}
+
 // query chooses the tasks to read at this look. alone says that they are read
 // instead of CodeDeploy's target, which stays at Install as long as they are on
 // their way.
@@ -40,19 +47,22 @@ func (f *CodeDeployFollower) query() (q TaskQuery, alone bool) {
 	count := taskCount{pending: set.Pending, running: set.Running}
 	changed, lost := count != t.lastCount, count.running < t.lastCount.running
 	whole := set.Running >= set.Desired && set.Pending == 0
-	every := tasksOften
-	if f.budget.calls < enoughCalls {
+	every, short := tasksOften, f.budget.calls < enoughCalls
+	switch {
+	case f.budget.spent():
+		every = 2 * tasksRarely
+	case short:
 		every = tasksRarely
 	}
 	f.taskLooks++
 	due := f.taskLooks >= every && !whole
-	if !lost && !t.trouble && !(changed && !f.budget.spent()) && !due && !t.failures.suspicious() {
+	if !lost && !t.trouble && !(changed && !f.budget.spent()) && !due && !f.suspicious() {
 		return q, false
 	}
 	t.lastCount, t.trouble = count, false
 	q = TaskQuery{StartedBy: set.ID, Known: slices.Sorted(maps.Keys(t.alive)), Listed: set.Pending+set.Running > len(t.alive) || len(t.alive) == 0}
 	q.Stopped = lost || len(t.alive) == 0 && f.seen || t.failures.total > 0
-	alone = f.budget.calls < enoughCalls && !whole && !lost && f.looks%tasksRarely != 0
+	alone = short && !whole && !lost && f.looks%tasksRarely != 0
 	return q, alone
 }
 
@@ -91,6 +101,12 @@ func (f *CodeDeployFollower) seeTasks(ctx context.Context, api Reader, q TaskQue
 		f.told["homeless"] = homeless
 		f.listen(ctx, api, emit)
 	}
+	before := t.failures.total
+	defer func() {
+		if t.failures.total > before {
+			t.stirred = time.Now()
+		}
+	}()
 	t.absorbTasks(o, func(e Event) {
 		if x, ok := e.(Trouble); ok && x.Without != "" {
 			x.Without = "causes are taken from CodeDeploy's words instead of the service's tasks"

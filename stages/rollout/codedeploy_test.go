@@ -41,7 +41,7 @@ func byCode(t *testing.T, d *codedeploytest.Double, f func(w *world)) {
 }
 
 // byCodeSeed is byCode with a script and a service of the caller's.
-func byCodeSeed(t *testing.T, d *codedeploytest.Double, script ecstest.Script, seed ecstest.ServiceSeed, f func(w *world)) {
+func byCodeSeed(t *testing.T, d *codedeploytest.Double, script ecstest.TaskRuntime, seed ecstest.ServiceSeed, f func(w *world)) {
 	t.Helper()
 	virtual(t, script, seed, Deps{}, func(w *world) {
 		d.Next, d.Cluster, d.Service = w.double, "default", "web"

@@ -19,11 +19,16 @@ const targetGroup = `"loadBalancers": [{"targetGroupArn": "arn:aws:elasticloadba
 // byCodeTasks is byCode with a story for the new tasks.
 func byCodeTasks(t *testing.T, d *codedeploytest.Double, story ecstest.Story, f func(w *world)) {
 	t.Helper()
+	byCodeScript(t, d, ecstest.Script{image2: story}, f)
+}
+
+func byCodeScript(t *testing.T, d *codedeploytest.Double, script ecstest.TaskRuntime, f func(w *world)) {
+	t.Helper()
 	seed := ecstest.ServiceSeed{
 		Desired: 2, Config: []byte(`{"deploymentController": {"type": "CODE_DEPLOY"}, ` + targetGroup + `}`), Idle: true,
 		TaskDefinition: executed(awslogs),
 	}
-	byCodeSeed(t, d, ecstest.Script{image2: story}, seed, f)
+	byCodeSeed(t, d, script, seed, f)
 }
 
 // TestCodeDeployExplains: a deployment of CodeDeploy that fails shows what
@@ -171,6 +176,66 @@ func TestCodeDeployBudget(t *testing.T) {
 				}
 				if late := time.Since(d.Ended()); late > 5*time.Second && !c.story.NeverReady {
 					t.Errorf("its end is known %s late", late)
+				}
+			})
+		})
+	}
+}
+
+// TestCodeDeployStumbles: one task that shows a cause that seldom heals, and
+// then does, ends nothing and costs no more than the budget; what was seen is
+// told beside the reason of an end that has another.
+func TestCodeDeployStumbles(t *testing.T) {
+	missing := ecstest.Story{PullError: notFound}
+	crash := ecstest.Story{Crash: true, After: 20 * time.Second, Code: 139}
+	for _, c := range []struct {
+		name    string
+		stories []ecstest.Story // of one task after the other, the last for all further
+		double  codedeploytest.Story
+		stop    time.Duration
+		policy  deploy.Policy
+		outcome deploy.Outcome
+		err     string
+		stops   int
+	}{
+		{name: "heals", stories: []ecstest.Story{missing, {Pull: 4 * time.Minute}}, outcome: deploy.Succeeded},
+		{name: "stopped by somebody", stories: []ecstest.Story{missing, {Pull: 4 * time.Minute}}, stop: time.Minute, outcome: deploy.Stopped,
+			err: "the rollout was stopped: somebody stopped CodeDeploy's deployment d-000000001; before, the image cannot be pulled"},
+		{name: "the deadline", stories: []ecstest.Story{missing, {Pull: 4 * time.Hour}}, outcome: deploy.TimedOut,
+			err: "the rollout timed out: the image cannot be pulled"},
+		{name: "a crash under traffic", stories: []ecstest.Story{crash}, double: codedeploytest.Story{Terminate: time.Hour}, stops: 1, outcome: deploy.RolledBack,
+			err: "the rollout failed and was rolled back: container app exited with code 139: segmentation fault"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			born := 0
+			script := ecstest.ScriptFunc(func(ecstest.TaskSpec) ecstest.Story {
+				born++
+				return c.stories[min(born, len(c.stories))-1]
+			})
+			d := &codedeploytest.Double{}
+			d.Story = c.double
+			byCodeScript(t, d, script, func(w *world) {
+				w.step.cfg.Timeout = 20 * time.Minute
+				if c.stop > 0 {
+					time.AfterFunc(c.stop, d.Stop)
+				}
+				start := time.Now()
+				r, err := w.step.Run(w.Context(), w.env(), In{Image: image2})
+				if r.Out.Outcome != string(c.outcome) || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
+					t.Errorf("%+v, %v", r.Out, err)
+				}
+				if n := d.Counts()["StopDeployment"]; n != c.stops {
+					t.Errorf("stopped %d times", n)
+				}
+				n := float64(calls(w.double) - w.double.Counts()["GetLogEvents"])
+				for _, x := range d.Counts() {
+					n += float64(x)
+				}
+				if n *= min(1, 300/time.Since(start).Seconds()); n > 100 {
+					t.Errorf("%.0f calls in five minutes: %v %v", n, d.Counts(), w.double.Counts())
+				}
+				if t.Failed() {
+					t.Log(w.said())
 				}
 			})
 		})

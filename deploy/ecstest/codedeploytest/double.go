@@ -27,13 +27,14 @@ import (
 	"github.com/fastship/fastship/deploy/ecstest"
 )
 
-// Story is what deployments go through.
+// Story is what deployments go through. The tags are the keys of stories in
+// YAML files.
 type Story struct {
-	Shift     time.Duration // of the traffic; default 10 s
-	Terminate time.Duration // before the old tasks end; default 0
-	FailAt    string        // the lifecycle event that fails; empty: none
-	Why       string        // its diagnostics
-	Ready     time.Duration // waits for a person that long before the traffic is shifted
+	Shift     time.Duration `yaml:"shift"`     // of the traffic; default 10 s
+	Terminate time.Duration `yaml:"terminate"` // before the old tasks end; default 0
+	FailAt    string        `yaml:"failAt"`    // the lifecycle event that fails; empty: none
+	Why       string        `yaml:"why"`       // its diagnostics
+	Ready     time.Duration `yaml:"ready"`     // waits for a person that long before the traffic is shifted
 }
 
 // Double is an http.Handler, safe for concurrent use.
