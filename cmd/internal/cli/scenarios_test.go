@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/deploy/ecs"
 	"github.com/fastship/fastship/deploy/ecstest"
+	"github.com/fastship/fastship/deploy/ecstest/codedeploytest"
 	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/rollout"
@@ -36,6 +38,8 @@ type scenario struct {
 		Container  map[string]any `yaml:"container"`  // keys of the container's definition
 		Definition map[string]any `yaml:"definition"` // keys of the task definition
 		First      bool           `yaml:"first"`      // never deployed before
+		// CodeDeploy deploys it, so; nil: ECS does.
+		CodeDeploy *codedeploytest.Story `yaml:"codedeploy"`
 	} `yaml:"service"`
 	// Worker is the story of the new tasks of a second service, worker, which
 	// runs the same image; nil: there is none.
@@ -113,6 +117,7 @@ type stage struct {
 	*testing.T
 	scenario
 	double *ecstest.Double
+	code   *codedeploytest.Double // in front of it, or nil
 	cfg    aws.Config
 	born   int // new tasks
 }
@@ -133,8 +138,14 @@ func play(t *testing.T, s scenario) {
 			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return time.Duration(attempt) * time.Second, nil })
 		})
 	}
-	if _, err := w.double.Seed(t.Context(), w.seed()); err != nil {
+	first, err := w.double.Seed(t.Context(), w.seed())
+	if err != nil {
 		t.Fatal(err)
+	}
+	if story := s.Service.CodeDeploy; story != nil {
+		w.code = &codedeploytest.Double{Next: w.double, Cluster: "default", Service: "web", Application: "AppECS-default-web", Group: "DgpECS-default-web", AutoRollback: true, Story: *story}
+		w.code.Seed(`{"version": 0.0, "Resources": [{"TargetService": {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": "`+first+`"}}}]}`, first)
+		w.cfg.HTTPClient = &http.Client{Transport: ecstest.Transport(w.code)}
 	}
 	if s.Worker != nil {
 		w.seedWorker()
@@ -156,20 +167,20 @@ func play(t *testing.T, s scenario) {
 		}()
 	}
 	before, start := w.double.Counts(), time.Now()
-	var out, err bytes.Buffer
+	var out, said bytes.Buffer
 	code := 0
 	for range max(1, s.Deploy.Runs) {
 		out.Reset()
-		err.Reset()
+		said.Reset()
 		code = 0
-		if end, ended := errors.AsType[ended](follow(ctx, Env{Stdout: &out, Stderr: &err}, false, w.verb)); ended {
+		if end, ended := errors.AsType[ended](follow(ctx, Env{Stdout: &out, Stderr: &said}, false, w.verb)); ended {
 			code = end.code
 		}
 	}
 	took := time.Since(start)
 	cancel()
 	w.double.Fault(nil)
-	w.judge(code, took, out.String(), err.String(), before)
+	w.judge(code, took, out.String(), said.String(), before)
 }
 
 func (w *stage) verb(ctx context.Context, env runner.Env) (rollout.Out, error) {
@@ -240,6 +251,10 @@ func (w *stage) seed() ecstest.ServiceSeed {
 		config["deploymentConfiguration"] = w.Service.Deployment
 	}
 	seed := ecstest.ServiceSeed{Service: "web", Desired: 2, Idle: w.Service.First, TaskDefinition: w.json(definition), Config: w.json(config)}
+	if w.Service.CodeDeploy != nil {
+		config["deploymentController"] = map[string]any{"type": "CODE_DEPLOY"}
+		seed.Config = w.json(config)
+	}
 	if w.Service.Desired != nil {
 		seed.Desired = *w.Service.Desired
 	}
@@ -311,6 +326,9 @@ func (w *stage) judge(code int, took time.Duration, result, said string, before 
 		w.Errorf("it took %s, at most %s", took, w.Took)
 	}
 	after, all := w.double.Counts(), 0
+	if w.code != nil {
+		maps.Copy(after, w.code.Counts())
+	}
 	for op, n := range after {
 		all += n - before[op]
 	}
