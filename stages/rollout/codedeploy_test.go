@@ -69,6 +69,7 @@ func TestCodeDeploy(t *testing.T) {
 		until    deploy.Until
 		timeout  time.Duration
 		stop     time.Duration
+		alarm    time.Duration
 		class    fault.Class
 		outcome  deploy.Outcome
 		err      string
@@ -91,6 +92,8 @@ func TestCodeDeploy(t *testing.T) {
 			err: "the rollout failed and was rolled back: AfterAllowTraffic: the function says no", runs: "web:1", creates: 1, says: []string{"CodeDeploy's deployment d-000000001R took the service back"}},
 		{name: "stopped by somebody", stop: 20 * time.Second, class: fault.RolloutFailed, outcome: deploy.Stopped, err: "the rollout was stopped: somebody stopped CodeDeploy's deployment d-000000001", runs: "web:1", creates: 1},
 		{name: "stopped by somebody and rolled back", double: &codedeploytest.Double{AutoRollback: true}, stop: 20 * time.Second, class: fault.RolledBack, outcome: deploy.RolledBack, err: "the rollout failed and was rolled back: somebody stopped it", runs: "web:1", creates: 1},
+		{name: "stopped by an alarm", alarm: 20 * time.Second, class: fault.RolloutFailed, outcome: deploy.Failed, err: "the rollout failed: One or more alarms have been activated", runs: "web:1", creates: 1},
+		{name: "stopped by an alarm and rolled back", double: &codedeploytest.Double{AutoRollback: true}, alarm: 20 * time.Second, class: fault.RolledBack, outcome: deploy.RolledBack, err: "the rollout failed and was rolled back: One or more alarms have been activated", runs: "web:1", creates: 1},
 		{name: "nobody shifts the traffic", double: &codedeploytest.Double{Story: codedeploytest.Story{Ready: 10 * time.Hour}}, timeout: 10 * time.Minute, class: fault.RolloutTimedOut, outcome: deploy.TimedOut,
 			err: `the rollout timed out: after 10m0s CodeDeploy's deployment d-000000001 is at "before allow traffic" with 0 % of the traffic`, runs: "web:1", creates: 1,
 			says: []string{"aws deploy continue-deployment --deployment-id d-000000001 --deployment-wait-type READY_WAIT", "CodeDeploy goes on: nothing was stopped"}},
@@ -121,6 +124,9 @@ func TestCodeDeploy(t *testing.T) {
 				}
 				if c.stop > 0 {
 					time.AfterFunc(c.stop, d.Stop)
+				}
+				if c.alarm > 0 {
+					time.AfterFunc(c.alarm, d.Alarm)
 				}
 				start := time.Now()
 				r, err := w.run(w.Context(), image2)

@@ -60,7 +60,8 @@ type deployment struct {
 	description          string
 	created              time.Time
 	story                Story
-	stopped              time.Time // by somebody
+	stopped              time.Time // by somebody, or by an alarm
+	alarmed              bool
 	rollback             *deployment
 	of                   *deployment // that this one takes back
 	set                  string      // id of its task set; empty before Install, and where it has none of its own
@@ -92,6 +93,16 @@ func (d *Double) Stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if x := d.deployments[len(d.deployments)-1]; x.at(time.Now()).status == "InProgress" {
+		d.stop(x, d.AutoRollback)
+	}
+}
+
+// Alarm has an alarm of the group stop the deployment that goes on.
+func (d *Double) Alarm() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.deployments[len(d.deployments)-1]; x.at(time.Now()).status == "InProgress" {
+		x.alarmed = true
 		d.stop(x, d.AutoRollback)
 	}
 }
@@ -353,6 +364,9 @@ func (d *Double) show(x *deployment, now moment) map[string]any {
 	}
 	if now.status == "Failed" {
 		info["errorInformation"] = map[string]any{"code": "HOOK_EXECUTION_FAILURE", "message": "The deployment failed."}
+	}
+	if x.alarmed {
+		info["errorInformation"] = map[string]any{"code": "ALARM_ACTIVE", "message": "One or more alarms have been activated according to the Amazon CloudWatch metrics you selected, and the affected deployments have been stopped."}
 	}
 	if x.rollback != nil && !time.Now().Before(x.rollback.created) {
 		info["rollbackInfo"] = map[string]any{"rollbackDeploymentId": x.rollback.id}
