@@ -39,6 +39,7 @@ type trainee struct {
 	folder string // app.jar and lib.jar
 	memory *cache.Cache
 	layout string
+	roots  map[v1.Hash]string // unpacked images
 }
 
 // trainees makes one for the JDKs 17 and 25 of this machine.
@@ -154,29 +155,34 @@ func layerOf(out Out, name string) string {
 
 // outcome is what a container printed and how it ended.
 type outcome struct {
+	mu             sync.Mutex // of the lines, while it runs
 	stdout, stderr []string
 	exit           container.Exit
 }
 
-// start runs the image as an engine would, with its own user, entrypoint and
-// environment.
-func (a *trainee) start(t *testing.T, img v1.Image, env, args []string) (*container.Container, *outcome) {
+// root unpacks the image once.
+func (a *trainee) root(t *testing.T, img v1.Image) string {
 	t.Helper()
-	f, err := img.ConfigFile()
+	digest, err := img.Digest()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if dir, there := a.roots[digest]; there {
+		return dir
 	}
 	dir, err := os.MkdirTemp("", "image")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = container.RemoveAll(dir) })
-	for _, name := range []string{"root", "scratch"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	if a.roots == nil {
+		a.roots = map[v1.Hash]string{}
 	}
-	root, err := os.OpenRoot(filepath.Join(dir, "root"))
+	a.roots[digest] = dir
+	t.Cleanup(func() {
+		delete(a.roots, digest)
+		_ = container.RemoveAll(dir)
+	})
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,17 +206,32 @@ func (a *trainee) start(t *testing.T, img v1.Image, env, args []string) (*contai
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// start runs the image as an engine would, with its own user, entrypoint and
+// environment.
+func (a *trainee) start(t *testing.T, img v1.Image, env, args []string) (*container.Container, *outcome) {
+	t.Helper()
+	f, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scratch, err := os.MkdirTemp("", "image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = container.RemoveAll(scratch) })
 	o := &outcome{}
-	var mu sync.Mutex
 	into := func(list *[]string) func(string) {
 		return func(line string) {
-			mu.Lock()
-			defer mu.Unlock()
+			o.mu.Lock()
+			defer o.mu.Unlock()
 			*list = append(*list, line)
 		}
 	}
 	c, err := container.Run(t.Context(), container.Spec{
-		Layers: []string{filepath.Join(dir, "root")}, Scratch: filepath.Join(dir, "scratch"),
+		Layers: []string{a.root(t, img)}, Scratch: scratch,
 		Args: slices.Concat(f.Config.Entrypoint, f.Config.Cmd, args), Env: slices.Concat(f.Config.Env, env),
 		User: f.Config.User, Dir: f.Config.WorkingDir, Stdout: into(&o.stdout), Stderr: into(&o.stderr),
 	})
@@ -226,6 +247,13 @@ func (a *trainee) run(t *testing.T, img v1.Image, env ...string) *outcome {
 	c, o := a.start(t, img, env, nil)
 	o.exit = c.Wait()
 	return o
+}
+
+// spoke tells whether there is a line on stdout yet.
+func (o *outcome) spoke() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.stdout) > 0
 }
 
 // says wants one line on stdout and nothing else, whatever happens to the
@@ -296,7 +324,7 @@ func (a *trainee) libraries(t *testing.T) {
 		t.Error("JAVA_TOOL_OPTIONS does not replace the archive")
 	}
 	c, o := a.start(t, img, nil, []string{"serve"})
-	for deadline := time.Now().Add(time.Minute); len(o.stdout) == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); !o.spoke() && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if exit := c.Stop(time.Minute); exit.Code != 128+int(syscall.SIGTERM) || !slices.Equal(o.stdout, []string{"ready", "goodbye"}) {
