@@ -52,6 +52,7 @@ func (s *Step) outcome(env runner.Env, j *job, a attempt) (Out, error) {
 		out.Libraries = append(out.Libraries, Library{File: filepath.Base(l.File), Group: l.Group, Name: l.Artifact, Version: l.Version})
 	}
 	out.Jar, err = describe(j.book, app.file)
+	j.book.Save() // the image's stage knows the jar by it
 	return out, err
 }
 
