@@ -454,62 +454,6 @@ func imageUnchanged(ctx context.Context, i *imageHost) ([]bound, error) {
 	}, nil
 }
 
-// crane is the peer that appends one layer.
-func (i *imageHost) crane(ctx context.Context) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(cache, "fastship-bench")
-	program := filepath.Join(bin, "crane")
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	_, err = command(ctx, i.dir, []string{"GOBIN=" + bin, "GOFLAGS="}, "go", "install", craneModule)
-	return program, err
-}
-
-// append puts the classes alone, as a layer, on what was pushed before: the
-// least that crane can be asked for.
-func (i *imageHost) append(ctx context.Context, crane string, n int) (float64, error) {
-	layer := filepath.Join(i.dir, "layer.tar")
-	start := time.Now()
-	if _, err := command(ctx, filepath.Join(i.ours.dir, "target"), nil, "tar", "-cf", layer, "orders-1.0.0.jar.original"); err != nil {
-		return 0, err
-	}
-	_, err := command(ctx, i.dir, nil, crane, "append", "--insecure", "-b", i.meter.address+"/jib:first", "-f", layer, "-t", fmt.Sprintf("%s/jib:append%d", i.meter.address, n))
-	return time.Since(start).Seconds(), err
-}
-
-// docker builds and pushes the jar that Maven made.
-func (i *imageHost) docker(ctx context.Context, n int) (float64, error) {
-	folder := filepath.Join(i.dir, "docker")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return 0, err
-	}
-	jar, err := os.ReadFile(filepath.Join(i.ours.dir, "target", "orders-1.0.0.jar"))
-	if err != nil {
-		return 0, err
-	}
-	if err := os.WriteFile(filepath.Join(folder, "app.jar"), jar, 0o644); err != nil {
-		return 0, err
-	}
-	from := strings.Replace(i.base, i.meter.address, i.registry, 1)
-	file := "FROM " + from + "\nCOPY app.jar /app.jar\nENTRYPOINT [\"java\", \"-jar\", \"/app.jar\"]\n"
-	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(file), 0o644); err != nil {
-		return 0, err
-	}
-	ref := fmt.Sprintf("%s/docker:change%d", i.registry, n)
-	start := time.Now()
-	if _, err := command(ctx, folder, nil, "docker", "build", "-q", "-t", ref, "."); err != nil {
-		return 0, err
-	}
-	_, err = command(ctx, folder, nil, "docker", "push", "-q", ref)
-	took := time.Since(start).Seconds()
-	exec.Command("docker", "rmi", "-f", ref).Run()
-	return took, err
-}
-
 // imageLarge makes and pushes an image of 1 GB.
 func imageLarge(ctx context.Context, i *imageHost) ([]bound, error) {
 	p := &imageHost{host: i.host, env: i.env, ours: &project{dir: filepath.Join(i.dir, "large", "hello")}}
