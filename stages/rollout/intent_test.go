@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,9 +145,11 @@ func TestOldIntent(t *testing.T) {
 		})
 	}
 	t.Run("ended long ago", func(t *testing.T) {
-		state, broken := t.TempDir(), true
+		state := t.TempDir()
+		var broken atomic.Bool // tasks start beside the test
+		broken.Store(true)
 		script := ecstest.ScriptFunc(func(spec ecstest.TaskSpec) ecstest.Story {
-			return ecstest.Story{Crash: broken && spec.Containers[0].Image == image2, Code: 1}
+			return ecstest.Story{Crash: broken.Load() && spec.Containers[0].Image == image2, Code: 1}
 		})
 		virtual(t, script, ecstest.ServiceSeed{Desired: 1, Config: []byte(breaker), TaskDefinition: definition(healthCheck)}, Deps{State: state}, func(w *world) {
 			ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
@@ -155,7 +158,7 @@ func TestOldIntent(t *testing.T) {
 				t.Fatal("not killed")
 			}
 			time.Sleep(5 * time.Hour)
-			broken = false
+			broken.Store(false)
 			r, err := w.run(w.Context(), image2)
 			if err != nil || r.Out.Outcome != "succeeded" {
 				t.Errorf("%+v, %v\n%s", r.Out, err, w.said())
