@@ -43,14 +43,14 @@ var imageParts = []struct {
 	run  func(context.Context, *imageHost) ([]bound, error)
 }{
 	{"change", imageChange}, {"far", imageFar}, {"cold", imageCold}, {"size", imageSize},
-	{"whole", imageWhole}, {"unchanged", imageUnchanged}, {"large", imageLarge},
+	{"whole", imageWhole}, {"unchanged", imageUnchanged}, {"large", imageLarge}, {"startup", imageStartup},
 }
 
 // imageBench measures image and push of orders beside Jib's mojo, docker build
 // and push, and crane append.
 func imageBench(ctx context.Context, h *host) error {
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
-	only := flags.String("only", "", "run one part: change, far, cold, size, whole, unchanged, large")
+	only := flags.String("only", "", "run one part: change, far, cold, size, whole, unchanged, large, startup")
 	if err := flags.Parse(h.args); err != nil {
 		return err
 	}

@@ -52,16 +52,32 @@ func startup(ctx context.Context, h *host) error {
 			return err
 		}
 	}
-	all, err := i.contestants(ctx, args)
+	bounds, err := i.startups(ctx, *rounds, args, *path)
 	if err != nil {
 		return err
 	}
-	for n := range *rounds {
+	return report(bounds)
+}
+
+// imageStartup is startup as a part of the image's benchmark.
+func imageStartup(ctx context.Context, i *imageHost) ([]bound, error) {
+	defer i.configure(i.meter.address + "/orders")
+	return i.startups(ctx, startupRounds, []string{"-DskipTests"}, "/")
+}
+
+// startups builds the contestants and starts them one after the other, in as
+// many rounds.
+func (i *imageHost) startups(ctx context.Context, rounds int, mavenArgs []string, path string) ([]bound, error) {
+	all, err := i.contestants(ctx, mavenArgs)
+	if err != nil {
+		return nil, err
+	}
+	for n := range rounds {
 		fmt.Printf("round %d, load %s:", n+1, load())
 		for _, c := range all {
-			took, cpu, err := firstAnswer(ctx, c.reference, *path)
+			took, cpu, err := firstAnswer(ctx, c.reference, path)
 			if err != nil {
-				return fmt.Errorf("start %s: %w", c.name, err)
+				return nil, fmt.Errorf("start %s: %w", c.name, err)
 			}
 			c.took, c.cpu = append(c.took, took), append(c.cpu, cpu)
 			fmt.Printf(" %s %.2f s (%.2f of processor)", c.name, took, cpu)
@@ -74,10 +90,10 @@ func startup(ctx context.Context, h *host) error {
 	}
 	fmt.Println()
 	jibs, libraries, full := all[0], all[2], all[3]
-	return report([]bound{
+	return []bound{
 		{"first HTTP 200, archive of libraries, of Jib's", ratios(libraries.took, jibs.took), 0.6, "×"},
 		{"first HTTP 200, archive of all, of Jib's", ratios(full.took, jibs.took), 0.5, "×"},
-	})
+	}, nil
 }
 
 // take replaces orders by copies of another project.
