@@ -28,6 +28,8 @@ type node struct {
 	plan   func(ctx context.Context, values []any) (any, []string, error)
 	run    func(ctx context.Context, env Env, values []any) (outcome, error)
 	decode func(json.RawMessage) (any, error)
+
+	prepare func(context.Context) // nil for a join, and a step that is no Preparer
 }
 
 // outcome is a Result with its type erased.
@@ -52,7 +54,7 @@ func (b *Builder) own(owner *Builder) {
 // Add adds a step that consumes in and returns the handle of its output.
 func Add[In, Out any](b *Builder, s Step[In, Out], in Ref[In]) Ref[Out] {
 	b.own(in.owner)
-	return Ref[Out]{b, b.add(&node{
+	n := &node{
 		name:  s.Name(),
 		deps:  []int{in.index},
 		check: s.Check,
@@ -74,7 +76,11 @@ func Add[In, Out any](b *Builder, s Step[In, Out], in Ref[In]) Ref[Out] {
 			}
 			return out, nil
 		},
-	})}
+	}
+	if p, ok := s.(Preparer); ok {
+		n.prepare = p.Prepare
+	}
+	return Ref[Out]{b, b.add(n)}
 }
 
 // Value adds a constant.

@@ -15,6 +15,7 @@ import (
 // because of it.
 func (s *state) run(ctx context.Context) error {
 	background := newBackground(context.WithoutCancel(ctx), s)
+	preparing := newPreparing(s)
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, n := range s.b.nodes {
 		if s.given[i] || !s.active[i] || !s.ready(n) {
@@ -23,10 +24,12 @@ func (s *state) run(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			defer close(s.done[i])
+			defer preparing.end(i)
 			if s.failed[i] = !s.await(groupCtx, n); s.failed[i] {
 				return context.Cause(ctx) // nil unless cancelled from outside
 			}
-			err := s.runNode(groupCtx, background, i)
+			preparing.begin(i)
+			err := s.runNode(groupCtx, background, preparing, i)
 			s.failed[i] = err != nil
 			if err != nil && ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -35,6 +38,7 @@ func (s *state) run(ctx context.Context) error {
 		})
 	}
 	err := group.Wait()
+	preparing.join()
 	background.join(s.opt.Grace)
 	return err
 }
@@ -50,7 +54,7 @@ func (s *state) await(ctx context.Context, n *node) bool {
 	return ctx.Err() == nil
 }
 
-func (s *state) runNode(ctx context.Context, background *background, i int) (err error) {
+func (s *state) runNode(ctx context.Context, background *background, preparing *preparing, i int) (err error) {
 	n := s.b.nodes[i]
 	var out outcome
 	if n.name == "" {
@@ -63,6 +67,7 @@ func (s *state) runNode(ctx context.Context, background *background, i int) (err
 	env := Env{
 		Emit:       func(b Body) { s.emit(n.name, b) },
 		Background: func(what string, work func(context.Context) error) { background.start(n.name, what, work) },
+		waiting:    func() { preparing.others(ctx) },
 	}
 	err = s.guard(n.name, func() (err error) { out, err = n.run(ctx, env, s.values); return err })
 	s.values[i] = out.value

@@ -67,6 +67,19 @@ type Env struct {
 	Emit func(Body)
 	// Background starts work that must not hold up the road: it is not
 	// cancelled by another step's failure, and is joined within the run's
-	// grace period after the last step. Its error is a warning.
+	// grace period after the last step. It begins when the steps that follow
+	// have had the machine to themselves for a second, or none is left. Its
+	// error is a warning.
 	Background func(what string, work func(context.Context) error)
+
+	waiting func()
+}
+
+// Waiting tells that the step from now on waits for something else, such as a
+// child process, for longer than a moment: the steps to come prepare
+// themselves meanwhile (Preparer). Calls after the first do nothing.
+func (e Env) Waiting() {
+	if e.waiting != nil {
+		e.waiting()
+	}
 }

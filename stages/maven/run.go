@@ -134,6 +134,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 			}
 		}
 	}
+	env.Waiting()
 	a.exit, err = proc.Run(ctx, proc.Cmd{
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
