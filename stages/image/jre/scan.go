@@ -2,6 +2,7 @@ package jre
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,10 +13,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/flate"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/inflate"
 )
 
 // Jar is an archive whose classes run in the image: the application's own or
@@ -100,8 +101,9 @@ type scanner struct {
 	requires []string
 	natives  []Native
 	locales  bool
-	inflate  io.ReadCloser
-	buf      []byte
+	decoder  *inflate.Decoder // nil before the first deflated class
+	packed   []byte
+	class    []byte
 }
 
 func (s *scanner) entry(f *zip.File) error {
@@ -152,31 +154,37 @@ func (s *scanner) set(version int) map[string]bool {
 // makes, far below what would hurt.
 const maxClass = 64 << 20
 
-// read inflates an entry into a buffer that the next call uses again. The
-// archive's own reader would allocate an inflater for each class.
+// read gives an entry's content, in memory that the next call uses again. The
+// archive's own reader would make an inflater for each class.
 func (s *scanner) read(f *zip.File) ([]byte, error) {
-	if f.UncompressedSize64 > maxClass {
-		return nil, fmt.Errorf("a class of %d bytes", f.UncompressedSize64)
+	if max(f.UncompressedSize64, f.CompressedSize64) > maxClass {
+		return nil, fmt.Errorf("a class of %d bytes, %d of them packed", f.UncompressedSize64, f.CompressedSize64)
 	}
 	raw, err := f.OpenRaw()
 	if err != nil {
 		return nil, err
 	}
+	s.packed = slices.Grow(s.packed[:0], int(f.CompressedSize64))[:f.CompressedSize64]
+	if _, err := io.ReadFull(raw, s.packed); err != nil {
+		return nil, err
+	}
 	switch f.Method {
 	case zip.Store:
+		return s.packed, nil
 	case zip.Deflate:
-		if s.inflate == nil {
-			s.inflate = flate.NewReader(raw)
-		} else if err := s.inflate.(flate.Resetter).Reset(raw, nil); err != nil {
-			return nil, err
-		}
-		raw = s.inflate
 	default:
 		return nil, zip.ErrAlgorithm
 	}
-	s.buf = slices.Grow(s.buf[:0], int(f.UncompressedSize64))[:f.UncompressedSize64]
-	_, err = io.ReadFull(raw, s.buf)
-	return s.buf, err
+	if s.decoder == nil {
+		s.decoder = inflate.NewDecoder()
+	}
+	size := int(f.UncompressedSize64)
+	s.class = slices.Grow(s.class[:0], size+inflate.Slack)[:size]
+	n, err := s.decoder.Decode(s.class, s.packed)
+	if n == size {
+		return s.class, nil // what there may be behind it is no part of the class
+	}
+	return nil, cmp.Or(err, io.ErrUnexpectedEOF)
 }
 
 func (s *scanner) references() references {

@@ -1,8 +1,6 @@
 package stored
 
 import (
-	"bufio"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -11,9 +9,12 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/inflate"
 )
 
-const bufferSize = 128 << 10
+// maxWhole is the largest entry, in bytes packed or not, that is inflated in
+// one piece: far above classes, and bounds the memory. Larger ones stream.
+const maxWhole = 2 << 20
 
 // Rewrite writes the new jar and returns the digest of the whole original,
 // which it reads once, front to end, so that the caller can tell whether that
@@ -21,19 +22,18 @@ const bufferSize = 128 << 10
 // content that is not what its header says gives *Unfaithful; what was
 // written until then is of no use.
 func (j *Jar) Rewrite(w io.Writer) (cache.Digest, error) {
-	sum := sha256.New()
-	in := reader{r: bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(j.source, 0, j.length), sum), bufferSize)}
-	out := bufio.NewWriterSize(w, bufferSize)
-	u := newUnpacker(out)
+	in := newReader(j.source, j.length)
+	out := writer{w: w}
+	u := unpacker{in: in, out: &out, decoder: inflate.NewDecoder()}
 	for _, i := range j.inFile {
 		e := &j.entries[i]
 		if err := in.skipTo(e.data); err != nil {
 			return "", err
 		}
-		if _, err := out.Write(e.local); err != nil {
+		if err := out.write(e.local); err != nil {
 			return "", err
 		}
-		if err := u.unpack(&in, e); err != nil {
+		if err := u.unpack(e); err != nil {
 			return "", err
 		}
 		if err := in.skipTo(e.data + e.packed); err != nil { // deflate may end before its bytes do
@@ -45,88 +45,104 @@ func (j *Jar) Rewrite(w io.Writer) (cache.Digest, error) {
 	}
 	var directory int64
 	for i := range j.entries {
-		n, err := out.Write(j.entries[i].central)
-		if err != nil {
+		central := j.entries[i].central
+		if err := out.write(central); err != nil {
 			return "", err
 		}
-		directory += int64(n)
+		directory += int64(len(central))
 	}
-	if _, err := out.Write(j.end(directory)); err != nil {
+	if err := out.write(j.end(directory)); err != nil {
 		return "", err
 	}
-	return cache.FromSum(sum.Sum(nil)), out.Flush()
-}
-
-// reader knows where it is.
-type reader struct {
-	r  *bufio.Reader
-	at int64
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.at += int64(n)
-	return n, err
-}
-
-func (r *reader) skipTo(offset int64) error {
-	n, err := io.CopyN(io.Discard, r, offset-r.at)
-	if errors.Is(err, io.EOF) {
-		return unfaithful("it is cut short by %d bytes", offset-r.at-n)
-	}
-	return err
+	return cache.FromSum(in.sum.Sum(nil)), out.flush()
 }
 
 // unpacker writes contents; it is used for one after the other.
 type unpacker struct {
-	out     io.Writer
-	packed  *bufio.Reader // what flate reads fastest
-	inflate io.ReadCloser
-	buf     []byte
-}
-
-func newUnpacker(out io.Writer) *unpacker {
-	packed := bufio.NewReaderSize(nil, 32<<10)
-	return &unpacker{out: out, packed: packed, inflate: flate.NewReader(packed), buf: make([]byte, 32<<10)}
+	in      *reader
+	out     *writer
+	decoder *inflate.Decoder
+	stream  io.ReadCloser // of the entries that are too large for decoder, nil before the first
 }
 
 // unpack writes one entry's content: exactly its size, with its checksum.
-func (u *unpacker) unpack(in io.Reader, e *entry) error {
-	var content = io.LimitReader(in, e.packed)
-	if e.method == methodDeflated {
-		u.packed.Reset(content)
-		if err := u.inflate.(flate.Resetter).Reset(u.packed, nil); err != nil {
-			return err
-		}
-		content = u.inflate
+func (u *unpacker) unpack(e *entry) error {
+	if e.method == methodStored {
+		return u.copy(io.LimitReader(u.in, e.packed), e)
 	}
-	name := e.local[localLength:][:le.Uint16(e.local[26:])]
+	if max(e.packed, e.size) <= maxWhole {
+		return u.whole(e)
+	}
+	packed := io.LimitReader(u.in, e.packed)
+	if u.stream == nil {
+		u.stream = flate.NewReader(packed)
+	} else if err := u.stream.(flate.Resetter).Reset(packed, nil); err != nil {
+		return err
+	}
+	return u.copy(u.stream, e)
+}
+
+// whole inflates an entry to where it is written from.
+func (u *unpacker) whole(e *entry) error {
+	packed, err := u.in.next(int(e.packed))
+	if err != nil {
+		return e.judge(0, 0, err)
+	}
+	content, err := u.out.room(int(e.size))
+	if err != nil {
+		return err
+	}
+	n, err := u.decoder.Decode(content, packed)
+	u.out.filled(n)
+	return e.judge(e.size-int64(n), crc32.ChecksumIEEE(content[:n]), err)
+}
+
+// copy writes what a reader gives of an entry.
+func (u *unpacker) copy(content io.Reader, e *entry) error {
 	var sum uint32
 	for left := e.size; ; {
-		n, err := content.Read(u.buf)
-		if left -= int64(n); left < 0 {
-			return unfaithful("entry %q has more than its %d bytes", name, e.size)
-		}
-		sum = crc32.Update(sum, crc32.IEEETable, u.buf[:n])
-		if _, err := u.out.Write(u.buf[:n]); err != nil {
+		// A byte more than there should be, so that it is seen.
+		buf, err := u.out.room(int(min(left+1, writeSize)))
+		if err != nil {
 			return err
 		}
-		if err == nil {
-			continue
+		n, err := content.Read(buf)
+		if left -= int64(n); left < 0 {
+			return e.judge(0, 0, inflate.ErrLarger)
 		}
-		damaged, cut := errors.AsType[flate.CorruptInputError](err)
-		switch {
-		case cut:
-			return unfaithful("entry %q is damaged: %v", name, damaged)
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return unfaithful("entry %q is damaged: its deflated bytes end early", name)
-		case !errors.Is(err, io.EOF):
-			return fmt.Errorf("read entry %q: %w", name, err)
-		case left > 0:
-			return unfaithful("entry %q has %d bytes less than it says", name, left)
-		case sum != e.crc:
-			return unfaithful("entry %q has not the checksum that it says", name)
+		u.out.filled(n)
+		sum = crc32.Update(sum, crc32.IEEETable, buf[:n])
+		if errors.Is(err, io.EOF) {
+			return e.judge(left, sum, nil)
 		}
-		return nil
+		if err != nil {
+			return e.judge(0, 0, err)
+		}
 	}
+}
+
+// judge tells what is wrong with an entry whose content ended with err, left
+// bytes too early and with that checksum; nil if nothing is.
+func (e *entry) judge(left int64, sum uint32, err error) error {
+	name := e.local[localLength:][:le.Uint16(e.local[26:])]
+	_, cut := errors.AsType[*Unfaithful](err)
+	_, damaged := errors.AsType[inflate.Damaged](err)
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	switch {
+	case cut:
+		return err
+	case errors.Is(err, inflate.ErrLarger):
+		return unfaithful("entry %q has more than its %d bytes", name, e.size)
+	case damaged || corrupt:
+		return unfaithful("entry %q is damaged: %v", name, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return unfaithful("entry %q is damaged: its deflated bytes end early", name)
+	case err != nil:
+		return fmt.Errorf("read entry %q: %w", name, err)
+	case left > 0:
+		return unfaithful("entry %q has %d bytes less than it says", name, left)
+	case sum != e.crc:
+		return unfaithful("entry %q has not the checksum that it says", name)
+	}
+	return nil
 }
