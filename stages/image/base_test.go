@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -60,10 +62,19 @@ func (b *layoutBuilder) put(mediaType types.MediaType, v any) v1.Descriptor {
 
 func (b *layoutBuilder) add(arch string, config v1.Config) {
 	b.t.Helper()
-	body := strings.Repeat("a JVM for "+arch+"\n", 1000)
-	l, err := oci.WriteLayer(b.t.Context(), b.store.Blobs, "x", []oci.File{{Path: "opt/java/bin/java", Mode: 0o755, Size: int64(len(body)), Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(body)), nil
-	}}}, oci.Gzip(6))
+	b.addFiles(arch, config, map[string]string{"opt/java/bin/java": strings.Repeat("a JVM for "+arch+"\n", 1000)})
+}
+
+func (b *layoutBuilder) addFiles(arch string, config v1.Config, content map[string]string) {
+	b.t.Helper()
+	var files []oci.File
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		body := content[name]
+		files = append(files, oci.File{Path: name, Mode: 0o755, Size: int64(len(body)), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(body)), nil
+		}})
+	}
+	l, err := oci.WriteLayer(b.t.Context(), b.store.Blobs, "x", files, oci.Gzip(6))
 	if err != nil {
 		b.t.Fatal(err)
 	}

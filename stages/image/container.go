@@ -239,6 +239,7 @@ func (c Container) apply(config *v1.Config) error {
 		config.Entrypoint = c.Entrypoint
 	}
 	config.Cmd = c.Args
+	config.OnBuild = nil // of those who build on the base by a Dockerfile: not this image's
 	if h := c.HealthCheck; len(h.Command) > 0 {
 		config.Healthcheck = &v1.HealthConfig{
 			Test:     append([]string{"CMD"}, h.Command...),

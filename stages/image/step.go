@@ -269,6 +269,12 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 			return Out{}, 0, err
 		}
 		if err == nil {
+			err = s.judge(ctx, env, in, nil, app, below)
+			if err != nil && !lost(err) {
+				return Out{}, 0, err
+			}
+		}
+		if err == nil {
 			out, written, err := s.finish(ctx, env, in, book, app, below, 0)
 			if !lost(err) {
 				return out, written, err
@@ -333,6 +339,9 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 	if err := group.Wait(); err != nil {
 		return Out{}, 0, err
 	}
+	if err := s.judge(ctx, env, in, jar, *app, below); err != nil {
+		return Out{}, 0, err
+	}
 	return s.finish(ctx, env, in, book, *app, below, written)
 }
 
@@ -340,9 +349,8 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 // written are the application's new layers.
 func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Book, app application, below []base, written int) (Out, int, error) {
 	for _, b := range below {
-		if b.release > 0 && app.Release > b.release {
-			return Out{}, 0, fault.New(fault.ImageFailed, "build for an older release (maven.compiler.release), or set image.base to a newer Java",
-				"%s needs Java %d, and the base has Java %d (%s)", filepath.Base(in.Jar.Name), app.Release, b.release, b.name)
+		if err := app.fits(in, b); err != nil {
+			return Out{}, 0, err
 		}
 		app.Newest.warn(env, b)
 		if !b.cached {
