@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Begun is a deployment that was started or found.
@@ -97,7 +99,7 @@ func register(ctx context.Context, api API, p Plan) (string, error) {
 				return latest.ARN, nil
 			}
 		}
-		if pause(ctx, resend) != nil {
+		if pause.For(ctx, resend) != nil {
 			return "", err
 		}
 	}
@@ -124,7 +126,7 @@ func update(ctx context.Context, api API, p Plan, taskDefinition string) (Deploy
 				return Deployment{}, err // sent twice it would be two deployments, if the first one came late
 			}
 		}
-		if pause(ctx, resend) != nil {
+		if pause.For(ctx, resend) != nil {
 			return Deployment{}, err
 		}
 	}
@@ -156,7 +158,7 @@ func lookBack(ctx context.Context, api Reader, p Plan, taskDefinition string) (D
 		if d, ok := started(p.Before, service, taskDefinition); ok {
 			return d, true, nil
 		}
-		if err := pause(ctx, readback); err != nil {
+		if err := pause.For(ctx, readback); err != nil {
 			return Deployment{}, false, err
 		}
 	}
@@ -187,20 +189,8 @@ func eventually[T any](ctx context.Context, read func() (T, error)) (T, error) {
 		if err == nil || !Transient(err) {
 			return v, err
 		}
-		if pause(ctx, readback) != nil {
+		if pause.For(ctx, readback) != nil {
 			return v, err
 		}
-	}
-}
-
-// pause sleeps unless ctx ends first, which is its error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Way is how a service gets back to an earlier revision.
@@ -76,7 +77,7 @@ func (w Way) Go(ctx context.Context, api API, target Target, emit func(Event)) (
 		if err == nil {
 			return w.begun, nil
 		}
-		if !Transient(err) || pause(ctx, resend) != nil {
+		if !Transient(err) || pause.For(ctx, resend) != nil {
 			return w.begun, fmt.Errorf("roll back service deployment %s: %w", ShortName(w.Stop), err)
 		}
 	}

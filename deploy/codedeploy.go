@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // CodeDeployer is AWS CodeDeploy, which replaces the task sets of services that
@@ -262,7 +263,7 @@ func ApplyByCodeDeploy(ctx context.Context, api API, cd CodeDeployer, p Plan, g 
 				break
 			}
 		}
-		if pause(ctx, resend) != nil {
+		if pause.For(ctx, resend) != nil {
 			return "", taskDefinition, err
 		}
 	}

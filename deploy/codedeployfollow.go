@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 const (
@@ -73,7 +75,7 @@ func (f *CodeDeployFollower) Follow(ctx context.Context, api CodeDeployAPI, emit
 		if left <= 0 {
 			return f.late(ctx, api, emit), nil
 		}
-		if err := pause(ctx, min(f.every(), left)); err != nil {
+		if err := pause.For(ctx, min(f.every(), left)); err != nil {
 			return Result{}, err
 		}
 	}

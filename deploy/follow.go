@@ -3,6 +3,8 @@ package deploy
 import (
 	"context"
 	"time"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // oneCall bounds a call with its retries, so that a connection that hangs
@@ -15,7 +17,7 @@ const oneCall = 20 * time.Second
 // ctx, which is the error, end the wait.
 func Follow(ctx context.Context, api API, target Target, f *Follower, emit func(Event)) (Result, error) {
 	for next := f.Begin(); ; {
-		if err := pause(ctx, next.After); err != nil {
+		if err := pause.For(ctx, next.After); err != nil {
 			return Result{}, err
 		}
 		seen := look(ctx, api, target, next.Ask)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // LogStream is one container's output in CloudWatch Logs.
@@ -64,7 +66,7 @@ func LastWords(ctx context.Context, reader Reader, logs LogReader, f Failure) (l
 		if err != nil && !errors.Is(err, ErrNoLog) && !Transient(err) {
 			return lines, fmt.Sprintf("no log of container %s: %v", f.Container, err)
 		}
-		if pause(ctx, logEvery) != nil {
+		if pause.For(ctx, logEvery) != nil {
 			break
 		}
 	}

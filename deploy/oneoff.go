@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // TaskRunner runs tasks that belong to no service's count.
@@ -140,7 +141,7 @@ func logConfigOf(definition json.RawMessage, container string) logConfig {
 // the error of ctx.
 func (w *watcher) follow(ctx context.Context, target Target) error {
 	for !w.task.over() {
-		if err := pause(ctx, w.o.PollEvery); err != nil {
+		if err := pause.For(ctx, w.o.PollEvery); err != nil {
 			return err
 		}
 		found, err := w.api.Tasks(ctx, target, TaskQuery{Known: []string{w.task.ARN}})
@@ -153,7 +154,7 @@ func (w *watcher) follow(ctx context.Context, target Target) error {
 		w.read(ctx)
 	}
 	for end := time.Now().Add(logDrain); w.config.Driver == "awslogs" && w.ran() && time.Now().Before(end); {
-		if pause(ctx, w.o.PollEvery) != nil {
+		if pause.For(ctx, w.o.PollEvery) != nil {
 			break // the outcome is known
 		}
 		w.read(ctx)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Policy says what becomes of a rollout that cannot become well by itself.
@@ -109,7 +110,7 @@ func (f *Follower) order(ctx context.Context, api API, steady string, given Resu
 			f.refused = orders
 			return false, nil
 		}
-		if pause(ctx, resend) != nil {
+		if pause.For(ctx, resend) != nil {
 			return false, context.Cause(ctx)
 		}
 	}

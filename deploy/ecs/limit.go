@@ -8,6 +8,8 @@ import (
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // limiter keeps the calls of one client within a share of what ECS grants to
@@ -71,14 +73,7 @@ func (l *limiter) wait(ctx context.Context, op string) error {
 	if left <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
+	return pause.For(ctx, left)
 }
 
 // paid marks a context whose next request has its token already.

@@ -19,6 +19,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Service is one of AWS that is spoken to without a client of the SDK: few
@@ -60,12 +62,8 @@ func (s Service) Call(ctx context.Context, cfg aws.Config, method, path, target 
 		if delayErr != nil {
 			return nil, err
 		}
-		wait := time.NewTimer(delay)
-		select {
-		case <-ctx.Done():
-			wait.Stop()
+		if pause.For(ctx, delay) != nil {
 			return nil, err
-		case <-wait.C:
 		}
 	}
 }

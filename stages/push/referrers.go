@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/pause"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -49,7 +50,7 @@ func (r *repository) refer(ctx context.Context, image manifest, artifacts []arti
 			return fmt.Errorf("write the list of referrers: %w", err)
 		}
 		if turn > 0 {
-			if err := wait(ctx, time.Duration(50+rand.IntN(400))*time.Millisecond); err != nil {
+			if err := pause.For(ctx, time.Duration(50+rand.IntN(400))*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -58,17 +59,6 @@ func (r *repository) refer(ctx context.Context, image manifest, artifacts []arti
 		}
 	}
 	return fmt.Errorf("write the list of referrers %s: others wrote it at the same time, %d times", tag, maxTurns)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (r *repository) readReferrers(ctx context.Context, tag string) (referrerIndex, error) {

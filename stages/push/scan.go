@@ -15,6 +15,7 @@ import (
 
 	"github.com/fastship/fastship/internal/awsconf"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/pause"
 	"github.com/fastship/fastship/runner"
 )
 
@@ -114,7 +115,7 @@ func (g *gate) pass(ctx context.Context) error {
 			told = now
 			g.env.Emit(runner.Note{Text: "waiting for ECR's scan: " + strings.ReplaceAll(now, "_", " ")})
 		}
-		if err := sleep(ctx, min(g.poll, wait)); err != nil {
+		if err := pause.For(ctx, min(g.poll, wait)); err != nil {
 			return err
 		}
 	}
@@ -278,15 +279,4 @@ func countsText(counts map[string]int) string {
 		names[i] = fmt.Sprintf("%d %s", counts[severity], strings.ToLower(severity))
 	}
 	return cmp.Or(strings.Join(names, ", "), "nothing")
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

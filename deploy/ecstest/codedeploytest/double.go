@@ -14,11 +14,11 @@
 package codedeploytest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -380,24 +380,24 @@ func (d *Double) pass(w http.ResponseWriter, r *http.Request) {
 		d.Next.ServeHTTP(w, r)
 		return
 	}
-	kept := &recorder{header: http.Header{}, status: http.StatusOK}
+	kept := httptest.NewRecorder()
 	d.Next.ServeHTTP(kept, r)
 	var out map[string]any
-	if kept.status == http.StatusOK && json.Unmarshal(kept.body.Bytes(), &out) == nil {
+	if kept.Code == http.StatusOK && json.Unmarshal(kept.Body.Bytes(), &out) == nil {
 		services, _ := out["services"].([]any)
 		for _, s := range services {
 			if service, ok := s.(map[string]any); ok && service["serviceName"] == d.Service {
 				service["taskSets"] = d.taskSets()
 			}
 		}
-		kept.body.Reset()
-		_ = json.NewEncoder(&kept.body).Encode(out) // JSON that came in as JSON
+		kept.Body.Reset()
+		_ = json.NewEncoder(kept.Body).Encode(out) // JSON that came in as JSON
 	}
-	for k, v := range kept.header {
+	for k, v := range kept.Header() {
 		w.Header()[k] = v
 	}
-	w.WriteHeader(kept.status)
-	_, _ = w.Write(kept.body.Bytes())
+	w.WriteHeader(kept.Code)
+	_, _ = w.Write(kept.Body.Bytes())
 }
 
 func (d *Double) taskSets() []any {
@@ -431,14 +431,3 @@ func refuse(w http.ResponseWriter, code, message string) {
 	w.WriteHeader(http.StatusBadRequest)
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
 }
-
-// recorder keeps an answer in memory.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (w *recorder) Header() http.Header         { return w.header }
-func (w *recorder) WriteHeader(status int)      { w.status = status }
-func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }

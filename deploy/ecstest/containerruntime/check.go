@@ -9,6 +9,7 @@ import (
 
 	"github.com/fastship/fastship/deploy/ecstest"
 	"github.com/fastship/fastship/internal/container"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // check runs a container's own health check as ECS's agent does: HEALTHY at
@@ -28,7 +29,7 @@ func check(ctx context.Context, c *container.Container, h ecstest.HealthCheck, f
 	patience := h.Interval * time.Duration(h.Retries)
 	bad := time.Now().Add(h.StartPeriod) // since when failures count
 	healthy, told := false, false
-	for wait := first; sleep(ctx, wait); {
+	for wait := first; pause.For(ctx, wait) == nil; {
 		reason, hopeless := tryCheck(ctx, c, args, h.Timeout, shell)
 		if ctx.Err() != nil {
 			return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fastship/fastship/deploy/ecstest"
 	"github.com/fastship/fastship/internal/container"
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Probe says how a task's target is judged: GET / on its port, any status
@@ -56,7 +57,7 @@ type target struct {
 // is nothing to judge, until the port is open.
 func (t *target) watch(ctx context.Context) {
 	if !t.judged {
-		for t.find(ctx) != "" && sleep(ctx, t.probe.Interval) {
+		for t.find(ctx) != "" && pause.For(ctx, t.probe.Interval) == nil {
 		}
 		return
 	}
@@ -83,7 +84,7 @@ func (t *target) watch(ctx context.Context) {
 		if v.healthy && v.badSince.IsZero() {
 			wait = max(wait, steadyInterval)
 		}
-		if !sleep(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 	}
@@ -184,16 +185,4 @@ func (t *target) port(ctx context.Context) (port int, why string) {
 		return 0, "Health checks failed: the application listens on " + strings.Join(local, ", ") + " only, where no load balancer reaches it"
 	}
 	return 0, "Health checks failed: nothing listens on a TCP port"
-}
-
-// sleep waits, and tells whether ctx let it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

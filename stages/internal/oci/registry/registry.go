@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/fastship/fastship/internal/pause"
 )
 
 // Options say how a registry is spoken to. The zero value will do.
@@ -204,15 +206,11 @@ func Retry(ctx context.Context, work func() error) error {
 			return err
 		}
 		chance := rand.N(wait / 2)
-		pause := wait - chance
+		delay := wait - chance
 		if r, ok := errors.AsType[*retryAfter](err); ok {
-			pause = min(max(r.wait+chance, pause), maxWait)
+			delay = min(max(r.wait+chance, delay), maxWait)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, delay) != nil {
 			return err
 		}
 		wait *= 3
