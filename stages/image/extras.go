@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/stages/image/extra"
 	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/fastship/fastship/stages/internal/stamp"
@@ -79,7 +80,7 @@ func (s *Step) planExtras(ctx context.Context) []string {
 	if files == 1 {
 		noun = "file"
 	}
-	return []string{fmt.Sprintf("layer %s: %d %s, %s", extraLayer, files, noun, bytesText(size))}
+	return []string{fmt.Sprintf("layer %s: %d %s, %s", extraLayer, files, noun, sizes.Text(size))}
 }
 
 func seconds(t time.Time) int64 {

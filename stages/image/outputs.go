@@ -17,6 +17,7 @@ import (
 
 	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/archive"
 	"github.com/fastship/fastship/stages/image/engine"
@@ -151,7 +152,7 @@ func (s *Step) deliver(ctx context.Context, env runner.Env, in In, out Out) erro
 	if err != nil {
 		return err
 	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("%s is in the Docker engine, as %s: %s sent, %d layers there already", tag, shortID(loaded.ID), bytesText(loaded.Sent), loaded.Reused)})
+	env.Emit(runner.Note{Text: fmt.Sprintf("%s is in the Docker engine, as %s: %s sent, %d layers there already", tag, shortID(loaded.ID), sizes.Text(loaded.Sent), loaded.Reused)})
 	return nil
 }
 
@@ -232,7 +233,7 @@ func writeArchive(ctx context.Context, image v1.Image, names []string, path stri
 	if err := os.Rename(f.Name(), path); err != nil {
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	return fmt.Sprintf("the image is in %s, %s, for docker load", path, bytesText(info.Size())), nil
+	return fmt.Sprintf("the image is in %s, %s, for docker load", path, sizes.Text(info.Size())), nil
 }
 
 // copyLayout makes a second layout with the image, its blobs linked where the

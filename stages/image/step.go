@@ -17,6 +17,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/extra"
@@ -183,16 +184,9 @@ func contents(files []layerFile) string {
 		size += f.size
 	}
 	if len(files) == 1 {
-		return fmt.Sprintf("%s, %s", filepath.Base(files[0].Path), bytesText(size))
+		return fmt.Sprintf("%s, %s", filepath.Base(files[0].Path), sizes.Text(size))
 	}
-	return fmt.Sprintf("%d jars, %s", len(files), bytesText(size))
-}
-
-func bytesText(n int64) string {
-	if n < 1_000_000 {
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	return fmt.Sprintf("%d jars, %s", len(files), sizes.Text(size))
 }
 
 func (s *Step) planBase(ctx context.Context, in In, platforms []v1.Platform) (string, error) {
@@ -245,7 +239,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if written == 0 && string(before.Manifest.Digest) == out.Digest {
 		r.Status, r.Reason = runner.Cached, "the same image is in the layout"
 	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("%s image on %s: %d layers, %s, %d of them new", out.Kind, out.Base, len(out.Layers), bytesText(out.Size), written)})
+	env.Emit(runner.Note{Text: fmt.Sprintf("%s image on %s: %d layers, %s, %d of them new", out.Kind, out.Base, len(out.Layers), sizes.Text(out.Size), written)})
 	if err := s.deliver(ctx, env, in, out); err != nil {
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)

@@ -14,6 +14,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/container"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/train"
@@ -173,7 +174,7 @@ func (s *Step) trainNow(ctx context.Context, env runner.Env, app application, be
 	}
 	archive.Layer.Descriptor.Name = trainedLayer
 	env.Emit(runner.Note{Text: fmt.Sprintf("trained the start in %.1f s: %d classes, %s compressed; %s",
-		time.Since(start).Seconds(), archive.Classes, bytesText(archive.Layer.Descriptor.Size), archive.Start)})
+		time.Since(start).Seconds(), archive.Classes, sizes.Text(archive.Layer.Descriptor.Size), archive.Start)})
 	return trained{Archive: archive, At: time.Now().UTC()}, nil
 }
 

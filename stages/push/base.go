@@ -60,28 +60,11 @@ func (s *baseBlobs) open(ctx context.Context, b cache.Descriptor, from int64) (i
 		return nil, s.explain(b, err)
 	}
 	u := url.URL{Scheme: s.repo.Scheme(), Host: s.repo.RegistryStr(), Path: "/v2/" + s.repo.RepositoryStr() + "/blobs/" + string(b.Digest)}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	if from > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
-	}
-	resp, err := client.Do(req)
+	body, err := readBlob(ctx, client, u.String(), from)
 	if err != nil {
 		return nil, s.explain(b, err)
 	}
-	if err := registry.CheckResponse(resp, http.StatusOK, http.StatusPartialContent); err != nil {
-		resp.Body.Close()
-		return nil, s.explain(b, err)
-	}
-	if from > 0 && resp.StatusCode == http.StatusOK { // it knows no ranges
-		if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil {
-			resp.Body.Close()
-			return nil, s.explain(b, err)
-		}
-	}
-	return resp.Body, nil
+	return body, nil
 }
 
 func (s *baseBlobs) explain(b cache.Descriptor, err error) error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
@@ -168,7 +169,7 @@ func (c *Copy) run(ctx context.Context, env runner.Env, repo name.Repository, in
 			return r, err
 		}
 	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("copied %s from %s, tagged %s: %d blobs sent (%s), %d there already", r.Out.Reference, from.repo, strings.Join(tags, ", "), r.Out.Blobs, bytesText(r.Out.Bytes), r.Out.Reused)})
+	env.Emit(runner.Note{Text: fmt.Sprintf("copied %s from %s, tagged %s: %d blobs sent (%s), %d there already", r.Out.Reference, from.repo, strings.Join(tags, ", "), r.Out.Blobs, sizes.Text(r.Out.Bytes), r.Out.Reused)})
 	return r, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 	"github.com/fastship/fastship/stages/push/sign"
@@ -304,7 +305,7 @@ func (s *Step) send(ctx context.Context, env runner.Env, r *repository, i image,
 	if err != nil {
 		return err
 	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("pushed %s, tagged %s: %d blobs sent (%s), %d there already", out.Reference, strings.Join(out.Tags, ", "), out.Blobs, bytesText(out.Bytes), out.Reused)})
+	env.Emit(runner.Note{Text: fmt.Sprintf("pushed %s, tagged %s: %d blobs sent (%s), %d there already", out.Reference, strings.Join(out.Tags, ", "), out.Blobs, sizes.Text(out.Bytes), out.Reused)})
 	return nil
 }
 
@@ -352,11 +353,4 @@ func lacksBlobs(err error) bool {
 	}
 	status := registry.StatusOf(err)
 	return status == http.StatusNotFound || status == http.StatusBadRequest
-}
-
-func bytesText(n int64) string {
-	if n < 1_000_000 {
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }

@@ -15,26 +15,33 @@ import (
 
 // open reads a blob from a byte on.
 func (s source) open(ctx context.Context, b cache.Descriptor, from int64) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("blobs/%s", b.Digest), nil)
+	body, err := readBlob(ctx, &s.http, s.url("blobs/%s", b.Digest), from)
+	if err != nil {
+		return nil, s.explain(b, err)
+	}
+	return body, nil
+}
+
+// readBlob reads a blob from a byte on, also where ranges are not known.
+func readBlob(ctx context.Context, client *http.Client, url string, from int64) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	if from > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	}
-	resp, err := s.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return nil, s.explain(b, err)
+		return nil, err
 	}
-	if err := registry.CheckResponse(resp, http.StatusOK, http.StatusPartialContent); err != nil {
+	err = registry.CheckResponse(resp, http.StatusOK, http.StatusPartialContent)
+	if err == nil && from > 0 && resp.StatusCode == http.StatusOK {
+		_, err = io.CopyN(io.Discard, resp.Body, from)
+	}
+	if err != nil {
 		resp.Body.Close()
-		return nil, s.explain(b, err)
-	}
-	if from > 0 && resp.StatusCode == http.StatusOK { // it knows no ranges
-		if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil {
-			resp.Body.Close()
-			return nil, s.explain(b, err)
-		}
+		return nil, err
 	}
 	return resp.Body, nil
 }

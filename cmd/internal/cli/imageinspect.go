@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/internal/redact"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/stages/image/inspect"
 	"github.com/fastship/fastship/stages/push"
 	"github.com/spf13/cobra"
@@ -110,9 +111,9 @@ func (f inspectFlags) text(r *inspect.Report) string {
 	line("user", "%s", r.User)
 	line("ports", "%s", strings.Join(r.Ports, " "))
 	if r.Digest == "" { // of an archive, whose layers another compression waits for
-		line("size", "%s in %d layers%s; what a task pulls is known of a layout or a registry", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+		line("size", "%s in %d layers%s; what a task pulls is known of a layout or a registry", sizes.Text(r.Bytes), len(r.Layers), unpacked(r))
 	} else {
-		line("pull", "a Fargate task pulls all of it: %s in %d layers%s", sizeText(r.Bytes), len(r.Layers), unpacked(r))
+		line("pull", "a Fargate task pulls all of it: %s in %d layers%s", sizes.Text(r.Bytes), len(r.Layers), unpacked(r))
 	}
 	for _, reason := range r.Why {
 		line("made", "since the image before: %s", reason)
@@ -130,14 +131,7 @@ func unpacked(r *inspect.Report) string {
 	if r.Uncompressed == 0 {
 		return ""
 	}
-	return ", " + sizeText(r.Uncompressed) + " unpacked"
-}
-
-func sizeText(n int64) string {
-	if n < 1_000_000 {
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	return ", " + sizes.Text(r.Uncompressed) + " unpacked"
 }
 
 // codecOf is a layer's compression, by its media type.
@@ -156,12 +150,12 @@ func layerText(number int, l inspect.Layer, jars bool) string {
 	if id == "" {
 		id = l.DiffID
 	}
-	fmt.Fprintf(&b, "\nlayer %-3d %s: %s %s", number+1, l.Role, sizeText(l.Bytes), codecOf(l.MediaType))
+	fmt.Fprintf(&b, "\nlayer %-3d %s: %s %s", number+1, l.Role, sizes.Text(l.Bytes), codecOf(l.MediaType))
 	if !l.Read {
 		fmt.Fprintf(&b, ", not read (--contents all)\n          %s\n", id)
 		return b.String()
 	}
-	fmt.Fprintf(&b, ", %s unpacked\n          %s\n", sizeText(l.Uncompressed), id)
+	fmt.Fprintf(&b, ", %s unpacked\n          %s\n", sizes.Text(l.Uncompressed), id)
 	var parts []string
 	for _, part := range []struct {
 		n          int
@@ -182,7 +176,7 @@ func layerText(number int, l inspect.Layer, jars bool) string {
 	}
 	for _, j := range l.Jars {
 		if jars {
-			fmt.Fprintf(&b, "          %s  %s  %s\n", j.Path, sizeText(j.Bytes), jarName(j))
+			fmt.Fprintf(&b, "          %s  %s  %s\n", j.Path, sizes.Text(j.Bytes), jarName(j))
 		}
 	}
 	return b.String()
@@ -200,16 +194,16 @@ var signs = map[string]string{inspect.Added: "+", inspect.Removed: "-", inspect.
 
 func differenceText(d *inspect.Difference) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nagainst   %s\n          whoever has that one pulls %s more\n", strings.TrimSpace(d.Name+" "+d.Digest), sizeText(d.Bytes))
+	fmt.Fprintf(&b, "\nagainst   %s\n          whoever has that one pulls %s more\n", strings.TrimSpace(d.Name+" "+d.Digest), sizes.Text(d.Bytes))
 	for _, c := range d.Config {
 		fmt.Fprintf(&b, "~ config  %s\n", c)
 	}
 	for _, l := range d.Layers {
 		if l.State == inspect.Same {
-			fmt.Fprintf(&b, "= layer   %s, %s\n", l.Role, sizeText(l.Bytes))
+			fmt.Fprintf(&b, "= layer   %s, %s\n", l.Role, sizes.Text(l.Bytes))
 			continue
 		}
-		fmt.Fprintf(&b, "%s layer   %s, %s → %s\n", signs[l.State], l.Role, sizeText(l.Was), sizeText(l.Bytes))
+		fmt.Fprintf(&b, "%s layer   %s, %s → %s\n", signs[l.State], l.Role, sizes.Text(l.Was), sizes.Text(l.Bytes))
 		if l.Unread {
 			b.WriteString("          its files were not compared: --contents all reads them\n")
 		}
@@ -218,7 +212,7 @@ func differenceText(d *inspect.Difference) string {
 			if c.Note != "" {
 				fmt.Fprintf(&b, " (%s)", c.Note)
 			}
-			fmt.Fprintf(&b, ", %s → %s\n", sizeText(c.Was), sizeText(c.Bytes))
+			fmt.Fprintf(&b, ", %s → %s\n", sizes.Text(c.Was), sizes.Text(c.Bytes))
 			for _, in := range c.Inside {
 				fmt.Fprintf(&b, "      %s\n", in)
 			}

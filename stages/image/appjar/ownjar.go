@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/internal/zipfs"
 )
 
@@ -72,14 +73,14 @@ func readOwnJar(archive *zipfs.Archive) (ownJar, error) {
 // with one constant time. Entries are copied as they are compressed, unless
 // the jar is to be stored.
 func (j ownJar) WriteTo(w io.Writer) (int64, error) {
-	count := &counter{w: w}
+	count := &sizes.Writer{W: w}
 	z := zipfs.NewWriter(count)
 	if j.manifest != nil {
 		if err := z.Dir("META-INF/"); err != nil {
-			return count.n, err
+			return count.N, err
 		}
 		if err := z.Add(manifestName, j.manifest); err != nil {
-			return count.n, err
+			return count.N, err
 		}
 	}
 	for _, e := range j.entries {
@@ -94,11 +95,11 @@ func (j ownJar) WriteTo(w io.Writer) (int64, error) {
 			err = z.Copy(e.file, e.name)
 		}
 		if err != nil {
-			return count.n, err
+			return count.N, err
 		}
 	}
 	err := z.Close()
-	return count.n, err
+	return count.N, err
 }
 
 // sum is the digest and the size of what WriteTo writes.
@@ -134,15 +135,4 @@ func openOwnJar(content func() (io.ReaderAt, io.Closer, error), size int64) (j o
 		closer.Close()
 	}
 	return j, closer, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

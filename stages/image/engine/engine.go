@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/stages/image/archive"
 )
 
@@ -147,7 +148,7 @@ func (e *Engine) send(ctx context.Context, image v1.Image, name string, skip int
 	}
 	r, w := io.Pipe()
 	wrote := make(chan error, 1)
-	count := &counter{w: w}
+	count := &sizes.Writer{W: w}
 	go func() {
 		err := plan.Write(ctx, count)
 		w.CloseWithError(err)
@@ -161,7 +162,7 @@ func (e *Engine) send(ctx context.Context, image v1.Image, name string, skip int
 	if writeErr := <-wrote; writeErr != nil && !errors.Is(writeErr, errEnded) {
 		err = writeErr // the cause of what the engine may have said
 	}
-	return count.n, err
+	return count.N, err
 }
 
 // read finds the error among an engine's answers, which come with status 200.
@@ -180,15 +181,4 @@ func read(r io.Reader) error {
 			return errors.New(line.Error)
 		}
 	}
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
