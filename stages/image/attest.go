@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/sbom"
@@ -349,17 +350,7 @@ func writeWhole(file string, content []byte) error {
 	if is, err := os.ReadFile(file); err == nil && bytes.Equal(is, content) {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
+	if err := atomicfile.Write(file, content, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

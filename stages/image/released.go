@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/stages/image/appjar"
 )
 
@@ -75,13 +76,5 @@ func (e *released) learn(app *appjar.App) {
 	if !changed && n == len(e.known) {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(e.file), "."+releasedFile+"-*")
-	if err != nil {
-		return
-	}
-	defer os.Remove(tmp.Name()) // gone already when it was renamed
-	_, err = tmp.Write(text)
-	if tmp.Close() == nil && err == nil {
-		_ = os.Rename(tmp.Name(), e.file)
-	}
+	_ = atomicfile.Write(e.file, text, 0o600) // without it they are read again
 }

@@ -49,8 +49,8 @@ func promote(ctx context.Context, env Env, f deployFlags, r runFlags, dir, image
 	if image != "" && from != "" {
 		return road.Result{}, fault.New(fault.BadInput, "leave one of them out", "--image and --from-result do not go together")
 	}
-	if r.dryRun && r.result != "" {
-		return road.Result{}, fault.New(fault.BadInput, "leave one of them out", "--dry-run writes nothing, so there is no --result")
+	if err := r.agree(); err != nil {
+		return road.Result{}, err
 	}
 	opt, err := env.projectIn(dir, f.env)
 	if err != nil {

@@ -119,12 +119,20 @@ func emitNow(screen *console.Console, body runner.Body) {
 	screen.Emit(runner.Event{Time: time.Now(), Body: body})
 }
 
-func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string), ask asking) (road.Result, error) {
+// agree refuses flags that do not go together.
+func (f runFlags) agree() error {
 	if f.keep && !f.sandbox {
-		return road.Result{}, fault.New(fault.BadInput, "add --sandbox", "--keep goes with --sandbox")
+		return fault.New(fault.BadInput, "add --sandbox", "--keep goes with --sandbox")
 	}
 	if f.dryRun && f.result != "" {
-		return road.Result{}, fault.New(fault.BadInput, "leave one of them out", "--dry-run writes nothing, so there is no --result")
+		return fault.New(fault.BadInput, "leave one of them out", "--dry-run writes nothing, so there is no --result")
+	}
+	return nil
+}
+
+func runRoad(ctx context.Context, env Env, f runFlags, dir string, emit func(runner.Event), secret func(...string), ask asking) (road.Result, error) {
+	if err := f.agree(); err != nil {
+		return road.Result{}, err
 	}
 	opt, err := env.projectIn(dir, f.env)
 	if err != nil {

@@ -3,10 +3,9 @@ package road
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image"
 	"github.com/fastship/fastship/stages/maven"
@@ -172,22 +171,7 @@ func (r Result) Write(file string, redact func(string) string) error {
 
 // writeFile replaces a file by rename, so that a reader never sees half of it.
 func writeFile(file string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	defer os.Remove(tmp.Name()) // gone already after the rename
-	_, err = tmp.Write(b)
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Chmod(tmp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
+	if err := atomicfile.Write(file, b, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

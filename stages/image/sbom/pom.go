@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
 // Pom is what a bill of materials takes of a pom.xml, as it is written.
@@ -43,37 +45,14 @@ type rawPom struct {
 		Name    string `xml:"artifactId"`
 		Version string `xml:"version"`
 	} `xml:"parent"`
-	Licenses     []License  `xml:"licenses>license"`
-	Properties   properties `xml:"properties"`
+	Licenses     []License      `xml:"licenses>license"`
+	Properties   mvn.Properties `xml:"properties"`
 	Dependencies []struct {
 		Group    string `xml:"groupId"`
 		Name     string `xml:"artifactId"`
 		Scope    string `xml:"scope"`
 		Optional string `xml:"optional"`
 	} `xml:"dependencies>dependency"`
-}
-
-type properties map[string]string
-
-// UnmarshalXML implements xml.Unmarshaler.
-func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
-	*p = properties{}
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			var value string
-			if err := d.DecodeElement(&value, &t); err != nil {
-				return err
-			}
-			(*p)[t.Name.Local] = strings.TrimSpace(value)
-		case xml.EndElement:
-			return nil
-		}
-	}
 }
 
 // ParsePom reads the text of a pom.xml.

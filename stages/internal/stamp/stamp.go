@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/atomicfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -153,15 +154,7 @@ func (b *Book) Save() {
 			text = fmt.Appendf(text, "%s %d %d %d %d %d %s\n", s.digest.Hex(), s.size, s.mtime, s.ctime, s.inode, s.device, path)
 		}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(b.file), "."+bookFile+"-*")
-	if err != nil {
-		return
-	}
-	defer os.Remove(tmp.Name()) // gone already when it was renamed
-	_, err = tmp.Write(text)
-	if tmp.Close() == nil && err == nil && os.Rename(tmp.Name(), b.file) == nil {
-		b.changed = false
-	}
+	b.changed = atomicfile.Write(b.file, text, 0o600) != nil
 }
 
 // settled tells whether a write after the given moment would show in ctime:
