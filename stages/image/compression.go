@@ -15,8 +15,13 @@ const (
 	compressionZstd = "zstd"
 )
 
-// settle decides auto for an image that is pushed, by asking who will pull it.
+// settle decides auto for an image that is pushed, by asking who will pull it,
+// once.
 func (s *Step) settle(ctx context.Context) {
+	s.settled.Do(func() { s.settleNow(ctx) })
+}
+
+func (s *Step) settleNow(ctx context.Context) {
 	if s.config.Compression != "" && s.config.Compression != compressionAuto || !s.config.Pushed || s.deps.Zstd == nil {
 		return
 	}

@@ -18,25 +18,35 @@ import (
 
 // link makes the base that needs no network.
 func (s *Step) link(ctx context.Context, env runner.Env, t target, needs jre.Needs) (base, error) {
-	certificates, err := s.certificates()
+	request, err := s.request(t, needs)
 	if err != nil {
 		return base{}, err
 	}
 	cached := true
-	b, err := jre.Build(ctx, s.deps.Cache, jre.Request{
-		JDK: t.jdk, Linker: t.linker, Modules: needs.Modules, Natives: needs.Natives,
-		Certificates: certificates, Debug: s.config.Debug, Codec: s.config.baseCodec(),
-		Emit: func(body runner.Body) {
-			cached = false // only linking has anything to tell
-			env.Emit(body)
-		},
-	})
+	request.Emit = func(body runner.Body) {
+		cached = false // only linking has anything to tell
+		env.Emit(body)
+	}
+	b, err := jre.Build(ctx, s.deps.Cache, request)
 	if err != nil {
 		return base{}, err
 	}
 	if !cached && needs.English {
 		env.Emit(runner.Note{Text: "the base has dates and numbers in English alone: no class or file of the application names another language; image.modules: [jdk.localedata] adds them (8 MB)"})
 	}
+	return linkedBase(t, b, cached), nil
+}
+
+// request says which base an application with these needs gets.
+func (s *Step) request(t target, needs jre.Needs) (jre.Request, error) {
+	certificates, err := s.certificates()
+	return jre.Request{
+		JDK: t.jdk, Linker: t.linker, Modules: needs.Modules, Natives: needs.Natives,
+		Certificates: certificates, Debug: s.config.Debug, Codec: s.config.baseCodec(),
+	}, err
+}
+
+func linkedBase(t target, b jre.Base, cached bool) base {
 	b.Layer.Descriptor.Name = "base"
 	return base{
 		name:   b.Name,
@@ -46,7 +56,7 @@ func (s *Step) link(ctx context.Context, env runner.Env, t target, needs jre.Nee
 		config:   v1.Config{Env: b.Env, User: b.User},
 		platform: t.platform, java: b.JavaPath, flags: b.Flags, release: t.jdk.Major, cached: cached,
 		jdk: t.jdk, packages: b.Packages, system: b.System,
-	}, nil
+	}
 }
 
 // certificates reads image.certificates.

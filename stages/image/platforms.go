@@ -138,6 +138,9 @@ func (s *Step) jdkFor(ctx context.Context, p v1.Platform, linker jre.JDK) (jre.J
 
 // bases makes or fetches the base of every target, side by side.
 func (s *Step) bases(ctx context.Context, env runner.Env, targets []target, needs jre.Needs) ([]base, error) {
+	if all := s.takePrepared(targets, needs); all != nil {
+		return all, nil
+	}
 	all := make([]base, len(targets))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, t := range targets {

@@ -31,9 +31,13 @@ type Step struct {
 	config Config
 	deps   Deps
 
-	mu    sync.Mutex
-	found map[string]reference // the base by platform, once it is resolved
-	below []base               // of the image that was made
+	settled sync.Once // the compression
+
+	mu       sync.Mutex
+	found    map[string]reference // the base by platform, once it is resolved
+	checked  []target             // as Check found them, with a jlink base
+	prepared *prepared            // nil when there is nothing, or it was taken
+	below    []base               // of the image that was made
 	// attachments are those of the image that was made, nil before.
 	attachments func(context.Context) ([]Attachment, error)
 }
@@ -106,7 +110,10 @@ func (s *Step) checkBase(ctx context.Context) error {
 	if err != nil || java == "" {
 		return err
 	}
-	_, err = s.targets(ctx, java)
+	targets, err := s.targets(ctx, java)
+	s.mu.Lock()
+	s.checked = targets
+	s.mu.Unlock()
 	return err
 }
 
@@ -226,6 +233,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	if err != nil { // before any work
 		return r, err
 	}
+	targets = s.again(targets)
 	before, _ := oci.ReadLayout(s.config.Layout, "")
 	out, written, err := s.make(ctx, env, in, targets)
 	if err != nil {
@@ -366,6 +374,7 @@ func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Bo
 	s.mu.Unlock()
 	if err == nil {
 		s.keepMade(out, app)
+		s.keepNeeds(app.Needs)
 	}
 	return out, written + more + trained, err
 }

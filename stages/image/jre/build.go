@@ -24,6 +24,8 @@ type Request struct {
 	Debug bool
 	Codec oci.Codec // how the layer is compressed
 	Emit  func(runner.Body)
+
+	reads bool // look up alone: make nothing
 }
 
 // Base is a Java run-time environment in one layer, and what an image on it
@@ -55,29 +57,52 @@ func Build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
 	return base, fault.As(fault.ImageFailed, err)
 }
 
+// Lookup returns the base that Build would take from the cache; ok is false
+// where it would link one. It only reads.
+func Lookup(ctx context.Context, c *cache.Cache, r Request) (base Base, ok bool) {
+	r.reads = true
+	_, _, key, err := r.inputs(ctx, c)
+	if err != nil {
+		return Base{}, false // Build says why
+	}
+	l, _, ok := cache.Lookup[linked](ctx, c, key)
+	return r.base(l), ok
+}
+
 func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
-	sweep()
-	around, err := surroundings(r.JDK, r.desktop())
-	if err != nil {
-		return Base{}, err
-	}
-	trusted, err := r.trust(ctx, c)
-	if err != nil {
-		return Base{}, err
-	}
-	around.files = append(around.files, trusted...)
-	var tools tools
-	if r.Debug {
-		tools = findTools(r.JDK.Root)
-	}
-	key, err := r.key(around, tools)
+	around, tools, key, err := r.inputs(ctx, c)
 	if err != nil {
 		return Base{}, err
 	}
 	l, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (linked, []cache.Descriptor, error) {
+		sweep()
 		l, err := r.make(ctx, c, around, tools)
 		return l, []cache.Descriptor{l.Descriptor}, err
 	})
+	return r.base(l), err
+}
+
+// inputs finds what goes into the layer beside the JDK, and the layer's key.
+func (r Request) inputs(ctx context.Context, c *cache.Cache) (system, tools, cache.Key, error) {
+	var t tools
+	around, err := surroundings(r.JDK, r.desktop())
+	if err != nil {
+		return around, t, "", err
+	}
+	trusted, err := r.trust(ctx, c)
+	if err != nil {
+		return around, t, "", err
+	}
+	around.files = append(around.files, trusted...)
+	if r.Debug {
+		t = findTools(r.JDK.Root)
+	}
+	key, err := r.key(around, t)
+	return around, t, key, err
+}
+
+// base is what an image says of a linked layer.
+func (r Request) base(l linked) Base {
 	path := "/" + javaHome + "/bin"
 	if r.Debug {
 		path += ":/usr/bin:/bin"
@@ -91,7 +116,7 @@ func build(ctx context.Context, c *cache.Cache, r Request) (Base, error) {
 		Flags:    r.flags(),
 		User:     fmt.Sprintf("%d:%d", userID, userID),
 		Name:     r.name(),
-	}, err
+	}
 }
 
 // linked is a base's layer, and where its parts come from: found out on the

@@ -23,6 +23,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 )
@@ -40,6 +42,7 @@ type JDK struct {
 	Modules []string // names, sorted; empty for JDK 8
 
 	identity func() (cache.Digest, error) // identify's answer, found once
+	stamp    func() string                // of what identify reads, taken before it
 }
 
 const elsewhere = "set image.base to an image that has Java"
@@ -66,8 +69,39 @@ func Find(javaHome string) (JDK, error) {
 			"find the JDK at %s: its release file has JAVA_VERSION=%q", home, jdk.Version)
 	}
 	jdk.Root = rootOf(jdk.runtime())
-	jdk.identity = sync.OnceValues(func() (cache.Digest, error) { return jdk.identify(content) })
+	jdk.stamp = sync.OnceValue(func() string { return jdk.files(content) })
+	jdk.identity = sync.OnceValues(func() (cache.Digest, error) {
+		jdk.stamp()
+		return jdk.identify(content)
+	})
 	return jdk, nil
+}
+
+// Again is j, just found, with the identity that an earlier Find of the same
+// JDK has had the time to read, where the kernel says that nothing has changed
+// since.
+func (j JDK) Again(earlier JDK) JDK {
+	if earlier.Home == j.Home && earlier.stamp != nil && j.stamp() != "" && j.stamp() == earlier.stamp() {
+		j.identity = earlier.identity
+	}
+	return j
+}
+
+// files tells the files that identify reads from others that took their place,
+// as the kernel knows them; empty where that takes as long as reading them.
+func (j JDK) files(release []byte) string {
+	if j.Major < 9 || !j.hasJmods() {
+		return ""
+	}
+	text := string(release)
+	for _, name := range []string{"lib/server/libjvm.so", "lib/modules", "jmods"} {
+		var st unix.Stat_t
+		if unix.Stat(filepath.Join(j.Home, name), &st) != nil {
+			return ""
+		}
+		text += fmt.Sprintf("%s %d %d %d %d\n", name, st.Size, st.Ctim.Nano(), st.Ino, st.Dev)
+	}
+	return text
 }
 
 // Identity names the JDK for cache keys: the same installation on another

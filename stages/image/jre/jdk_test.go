@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
 )
 
@@ -143,5 +144,67 @@ func TestHomeHasOneLength(t *testing.T) {
 	}
 	if home, fixed := homeIn("/" + strings.Repeat("long/", 50)); fixed || !strings.HasSuffix(home, "/java") {
 		t.Errorf("a long one: %s", home)
+	}
+}
+
+// An identity is read once, however often the JDK is found, as long as its
+// files stay as they are.
+func TestAgain(t *testing.T) {
+	home := install(t, "JAVA_VERSION=\"17.0.15\"\n", "jmods/java.base.jmod", "lib/modules")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jvm := filepath.Join(home, "lib", "server", "libjvm.so")
+	if err := os.MkdirAll(filepath.Dir(jvm), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, jvm); err != nil {
+		t.Fatal(err)
+	}
+	find := func() JDK {
+		t.Helper()
+		jdk, err := Find(home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jdk
+	}
+	first := find()
+	id, err := first.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	counted := first
+	counted.identity = func() (cache.Digest, error) { reads++; return id, nil }
+	if got, err := find().Again(counted).Identity(); got != id || err != nil || reads != 1 {
+		t.Errorf("%s, %v, the earlier one asked %d times", got, err, reads)
+	}
+	if got, err := find().Again(JDK{Home: home}).Identity(); got != id || err != nil {
+		t.Errorf("%s, %v of one that was never found", got, err)
+	}
+	for name, change := range map[string]func() error{
+		"modules written": func() error { return os.WriteFile(filepath.Join(home, "lib", "modules"), []byte("other"), 0o644) },
+		"a jmod added": func() error {
+			return os.WriteFile(filepath.Join(home, "jmods", "java.sql.jmod"), []byte("x"), 0o644)
+		},
+		"another release": func() error {
+			return os.WriteFile(filepath.Join(home, "release"), []byte("JAVA_VERSION=\"17.0.16\"\n"), 0o644)
+		},
+	} {
+		before := find()
+		if _, err := before.Identity(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond) // the kernel's clock ticks every few
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := find().Again(before).Identity()
+		if now, _ := find().Identity(); err != nil || got != now || got == id {
+			t.Errorf("%s: %s, %v, want %s", name, got, err, now)
+		}
+		id = got
 	}
 }

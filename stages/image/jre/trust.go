@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -144,6 +145,13 @@ func (r Request) listed(ctx context.Context, c *cache.Cache, store []byte) ([]Ce
 		return all, nil
 	}
 	key := cache.NewKey("trusted certificates", "1").Add("store", string(cache.Sum(store))).Key()
+	if r.reads {
+		all, _, ok := cache.Lookup[[]Certificate](ctx, c, key)
+		if !ok {
+			return nil, errors.New("keytool has not listed them yet")
+		}
+		return all, nil
+	}
 	all, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) ([]Certificate, []cache.Descriptor, error) {
 		all, err := r.ask(ctx, store)
 		return all, nil, err
