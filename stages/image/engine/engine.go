@@ -159,7 +159,9 @@ func (e *Engine) send(ctx context.Context, image v1.Image, name string, skip int
 		err = errors.Join(read(answer), answer.Close())
 	}
 	r.CloseWithError(errEnded) // an engine need not read a tar's last zeros
-	if writeErr := <-wrote; writeErr != nil && !errors.Is(writeErr, errEnded) {
+	// HTTP closes a body that an engine answers before it has read it: the
+	// answer says why.
+	if writeErr := <-wrote; writeErr != nil && !errors.Is(writeErr, errEnded) && !errors.Is(writeErr, io.ErrClosedPipe) {
 		err = writeErr // the cause of what the engine may have said
 	}
 	return count.N, err

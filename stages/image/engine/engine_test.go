@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,7 @@ type double struct {
 	containerd bool // keeps images in containerd: wants every layer
 	forgetful  bool // has lost the layers of its images
 	broken     string
+	early      bool // broken is said before the archive is read
 
 	mu     sync.Mutex
 	images map[string][]string // ID or name → diff IDs
@@ -53,6 +55,10 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(200, map[string]any{"DriverStatus": [][2]string{{"Backing Filesystem", "extfs"}}})
 	case path == "images/load":
 		d.loads++
+		if d.early { // without reading on
+			answer(200, map[string]string{"error": d.broken})
+			return
+		}
 		if err := d.load(r.Body); err != nil {
 			answer(200, map[string]any{"errorDetail": map[string]string{"message": err.Error()}, "error": err.Error()})
 			return
@@ -210,6 +216,10 @@ func TestFaults(t *testing.T) {
 	e := d.connect(t)
 	if _, err := e.Load(t.Context(), imageOf(t, layer(t, 100)), "x:y"); fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(err.Error(), "load x:y into the Docker engine at tcp://127.0.0.1:") || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("%v", err)
+	}
+	d.early = true
+	if _, err := e.Load(t.Context(), imageOf(t, layer(t, 4<<20)), "x:y"); fault.ClassOf(err) != fault.ImageFailed || !strings.Contains(fmt.Sprint(err), "no space left") {
+		t.Errorf("said before all was sent: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
