@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -78,12 +79,12 @@ type Loaded struct {
 // Load gives the engine the image under a name (name:tag). An image that it
 // has is only named; of one that it had by that name, layers from the bottom
 // up to the first other one are not sent again.
-func (e *Engine) Load(ctx context.Context, image v1.Image, name string) (Loaded, error) {
-	id, err := image.ConfigName()
+func (e *Engine) Load(ctx context.Context, from v1.Image, name string) (Loaded, error) {
+	id, err := from.ConfigName()
 	if err != nil {
 		return Loaded{}, err
 	}
-	file, err := image.ConfigFile()
+	file, err := from.ConfigFile()
 	if err != nil {
 		return Loaded{}, err
 	}
@@ -93,12 +94,20 @@ func (e *Engine) Load(ctx context.Context, image v1.Image, name string) (Loaded,
 		_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id.String(), Target: name})
 		return done, e.explain(ctx, name, err)
 	}
-	done.Reused = e.common(ctx, name, file.RootFS.DiffIDs)
-	done.Sent, err = e.send(ctx, image, name, done.Reused)
+	there, err := e.api.ImageInspect(ctx, name)
+	if err == nil && e.inContainerd(ctx) {
+		if same(there.InspectResponse, file) {
+			done.Reused = len(file.RootFS.DiffIDs)
+			return done, nil
+		}
+	} else if err == nil {
+		done.Reused = common(there.InspectResponse, file.RootFS.DiffIDs)
+	}
+	done.Sent, err = e.send(ctx, from, name, done.Reused)
 	if err != nil && done.Reused > 0 && ctx.Err() == nil {
 		// It no longer has what its last image by that name was made of.
 		done.Reused = 0
-		done.Sent, err = e.send(ctx, image, name, 0)
+		done.Sent, err = e.send(ctx, from, name, 0)
 	}
 	return done, e.explain(ctx, name, err)
 }
@@ -113,23 +122,25 @@ func (e *Engine) explain(ctx context.Context, name string, err error) error {
 	return fault.New(fault.ImageFailed, "", "load %s into the Docker engine at %s: %w", name, e.host, err)
 }
 
-// common counts the layers that the engine's image of that name has in common
-// with diffIDs, from the bottom. Engines that keep images in containerd want
-// every layer in an archive, and know by their own means which they have.
-func (e *Engine) common(ctx context.Context, name string, diffIDs []v1.Hash) int {
+// inContainerd tells whether the engine keeps images in containerd. Such
+// engines want every layer in an archive, and know an image by the digest of the
+// manifest that they make for it.
+func (e *Engine) inContainerd(ctx context.Context) bool {
 	info, err := e.api.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return 0
+		return false
 	}
 	for _, pair := range info.Info.DriverStatus {
 		if strings.Contains(pair[1], "containerd") {
-			return 0
+			return true
 		}
 	}
-	there, err := e.api.ImageInspect(ctx, name)
-	if err != nil {
-		return 0
-	}
+	return false
+}
+
+// common counts the layers that an image in the engine has in common with
+// diffIDs, from the bottom.
+func common(there image.InspectResponse, diffIDs []v1.Hash) int {
 	n := 0
 	for n < len(diffIDs) && n < len(there.RootFS.Layers) && there.RootFS.Layers[n] == diffIDs[n].String() {
 		n++
@@ -141,8 +152,8 @@ func (e *Engine) common(ctx context.Context, name string, diffIDs []v1.Hash) int
 var errEnded = errors.New("the engine has ended the connection")
 
 // send streams the archive and reads how the engine took it.
-func (e *Engine) send(ctx context.Context, image v1.Image, name string, skip int) (sent int64, err error) {
-	plan, err := archive.New(image, []string{name}, skip)
+func (e *Engine) send(ctx context.Context, from v1.Image, name string, skip int) (sent int64, err error) {
+	plan, err := archive.New(from, []string{name}, skip)
 	if err != nil {
 		return 0, err
 	}

@@ -33,6 +33,7 @@ type double struct {
 
 	mu     sync.Mutex
 	images map[string][]string // ID or name → diff IDs
+	files  map[string]v1.ConfigFile
 	loads  int
 	tagged []string
 }
@@ -70,7 +71,11 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/json"):
 		name := strings.TrimSuffix(strings.TrimPrefix(path, "images/"), "/json")
 		if layers, ok := d.images[name]; ok {
-			answer(200, map[string]any{"Id": name, "RootFS": map[string]any{"Type": "layers", "Layers": layers}})
+			file := d.files[name]
+			answer(200, map[string]any{
+				"Id": name, "RootFS": map[string]any{"Type": "layers", "Layers": layers}, "Created": file.Created.Time,
+				"Config": file.Config, "Os": file.OS, "Architecture": file.Architecture,
+			})
 			return
 		}
 		answer(404, map[string]string{"message": "No such image: " + name})
@@ -114,8 +119,12 @@ func (d *double) load(body io.Reader) error {
 			return errors.New("no such file: " + manifest[0].Layers[i])
 		}
 	}
-	for _, name := range append(manifest[0].RepoTags, "sha256:"+strings.TrimSuffix(manifest[0].Config, ".json")) {
-		d.images[name] = diffIDs
+	names := manifest[0].RepoTags
+	if !d.containerd { // it knows them by a digest of its own
+		names = append(names, "sha256:"+strings.TrimSuffix(manifest[0].Config, ".json"))
+	}
+	for _, name := range names {
+		d.images[name], d.files[name] = diffIDs, config
 	}
 	return nil
 }
@@ -131,7 +140,7 @@ func (d *double) has(chain []string) bool {
 
 func (d *double) connect(t *testing.T) *Engine {
 	t.Helper()
-	d.images = map[string][]string{}
+	d.images, d.files = map[string][]string{}, map[string]v1.ConfigFile{}
 	server := httptest.NewServer(d)
 	t.Cleanup(server.Close)
 	e, err := Connect(t.Context(), func(name string) (string, bool) {
@@ -197,17 +206,28 @@ func TestOnlyWhatIsMissingIsSent(t *testing.T) {
 	}
 }
 
-func TestContainerdWantsAll(t *testing.T) {
+func TestContainerdWantsAllOfAnotherImage(t *testing.T) {
 	d := &double{containerd: true}
 	e := d.connect(t)
-	base := layer(t, 200_000)
-	for range 2 {
-		if got, err := e.Load(t.Context(), imageOf(t, base, layer(t, 1000)), "x:y"); err != nil || got.Sent < 200_000 {
-			t.Errorf("%+v, %v", got, err)
-		}
+	first := imageOf(t, layer(t, 200_000), layer(t, 1000))
+	layers, err := first.Layers()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d.loads != 2 {
-		t.Errorf("%d loads, want 2", d.loads)
+	env, err := mutate.Config(first, v1.Config{Env: []string{"A=b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, image := range map[string]v1.Image{"another layer": imageOf(t, layers[0], layer(t, 1000)), "another environment": env} {
+		if _, err := e.Load(t.Context(), first, "x:y"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Load(t.Context(), first, "x:y"); err != nil || got.Sent > 0 || got.Reused != 2 {
+			t.Errorf("the same image: %+v, %v", got, err)
+		}
+		if got, err := e.Load(t.Context(), image, "x:y"); err != nil || got.Sent < 200_000 || got.Reused > 0 {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
 	}
 }
 
