@@ -27,117 +27,124 @@ const (
 	tagPackage            = 20
 )
 
-// member is a field or method that a class uses: indexes of a Class and of a
-// NameAndType constant.
-type member struct{ class, nameAndType uint16 }
+// sizes are the bytes of a constant behind its tag; 0 where it is none, or
+// says itself.
+var sizes = [...]uint8{
+	tagInteger: 4, tagFloat: 4, tagLong: 8, tagDouble: 8, tagClass: 2, tagString: 2, tagFieldref: 4, tagMethodref: 4, tagInterfaceMethodref: 4,
+	tagNameAndType: 4, tagMethodHandle: 3, tagMethodType: 2, tagDynamic: 4, tagInvokeDynamic: 4, tagModule: 2, tagPackage: 2,
+}
 
 var errNotClass = errors.New("not a class file")
 
-// pool is a class file's constant pool. Entries that are not kept are nil.
+// constant is one of the pool: the bytes of a Utf8 constant begin at first and
+// are second long; of others these are the two indexes, as far as they have
+// them.
+type constant struct {
+	first  uint32
+	second uint16
+	tag    uint8
+}
+
+// pool is a class file's constant pool.
 type pool struct {
-	utf8    [][]byte // by index
-	names   []uint16 // by index: the name index of a Module, Class or NameAndType constant, else 0
-	classes []uint16 // name indexes of the Class constants
-	members []member // Fieldref and Methodref constants
-	types   []uint16 // by index: the descriptor index of a NameAndType constant, whose name is in names
-	rest    []byte   // what follows the pool
+	class     []byte
+	constants []constant // by index
+	rest      []byte     // what follows the pool
+	locale    bool       // some constant has the name of a class that makes locales
 }
 
 // parsePool reads the constant pool at the head of a class file.
 func parsePool(class []byte) (pool, error) {
+	var p pool
+	return p, p.parse(class)
+}
+
+// parse does that where another pool was: classes come by the thousands.
+func (p *pool) parse(class []byte) error {
 	if len(class) < 10 || binary.BigEndian.Uint32(class) != 0xCAFEBABE {
-		return pool{}, errNotClass
+		return errNotClass
 	}
 	count := int(binary.BigEndian.Uint16(class[8:]))
-	p := pool{utf8: make([][]byte, count), names: make([]uint16, count), types: make([]uint16, count)}
-	b := class[10:]
-	for i := 1; i < count; i++ {
-		if len(b) < 3 {
-			return pool{}, errNotClass
+	*p = pool{class: class, constants: append(p.constants[:0], constant{})}
+	at := 10
+	for len(p.constants) < count {
+		if len(class)-at < 3 {
+			return errNotClass
 		}
-		tag, size := b[0], 0
-		switch tag {
-		case tagUtf8:
-			size = 2 + int(binary.BigEndian.Uint16(b[1:]))
-		case tagClass, tagString, tagMethodType, tagModule, tagPackage:
-			size = 2
-		case tagMethodHandle:
-			size = 3
-		case tagInteger, tagFloat, tagFieldref, tagMethodref, tagInterfaceMethodref, tagNameAndType, tagDynamic, tagInvokeDynamic:
-			size = 4
-		case tagLong, tagDouble:
-			size = 8
-		default:
-			return pool{}, errNotClass
+		b := class[at:]
+		c := constant{tag: b[0], first: uint32(binary.BigEndian.Uint16(b[1:]))}
+		if c.tag == tagUtf8 {
+			c.first, c.second = uint32(at+3), uint16(c.first)
+			if at += 3 + int(c.second); at > len(class) {
+				return errNotClass
+			}
+			p.constants = append(p.constants, c)
+			p.locale = p.locale || isLocale(p.text(len(p.constants)-1))
+			continue
 		}
-		if len(b) < 1+size {
-			return pool{}, errNotClass
+		if int(c.tag) >= len(sizes) || sizes[c.tag] == 0 || at+1+int(sizes[c.tag]) > len(class) {
+			return errNotClass
 		}
-		switch tag {
-		case tagUtf8:
-			p.utf8[i] = b[3 : 1+size]
-		case tagClass:
-			p.classes = append(p.classes, binary.BigEndian.Uint16(b[1:]))
-			p.names[i] = binary.BigEndian.Uint16(b[1:])
-		case tagFieldref, tagMethodref:
-			p.members = append(p.members, member{binary.BigEndian.Uint16(b[1:]), binary.BigEndian.Uint16(b[3:])})
-		case tagNameAndType:
-			p.names[i], p.types[i] = binary.BigEndian.Uint16(b[1:]), binary.BigEndian.Uint16(b[3:])
-		case tagModule:
-			p.names[i] = binary.BigEndian.Uint16(b[1:])
-		case tagLong, tagDouble:
-			i++ // JVMS 4.4.5: they take two entries
+		if len(b) >= 5 {
+			c.second = binary.BigEndian.Uint16(b[3:]) // whether it has one or not
 		}
-		b = b[1+size:]
+		p.constants = append(p.constants, c)
+		at += 1 + int(sizes[c.tag])
+		if c.tag == tagLong || c.tag == tagDouble {
+			p.constants = append(p.constants, constant{}) // JVMS 4.4.5: they take two entries
+		}
 	}
-	p.rest = b
-	return p, nil
+	p.rest = class[at:]
+	return nil
 }
 
-func (p pool) text(index uint16) []byte {
-	if int(index) >= len(p.utf8) {
-		return nil
+// of is the constant at index if it has that tag, else an empty one.
+func (p *pool) of(index int, tag uint8) constant {
+	if index >= len(p.constants) || p.constants[index].tag != tag {
+		return constant{}
 	}
-	return p.utf8[index]
+	return p.constants[index]
 }
 
-// className is the name index of the Class constant at index.
-func (p pool) className(index uint16) uint16 {
-	if int(index) >= len(p.names) {
-		return 0
-	}
-	return p.names[index]
+// text is the Utf8 constant at index.
+func (p *pool) text(index int) []byte {
+	c := p.of(index, tagUtf8)
+	return p.class[c.first:][:c.second]
 }
 
-// nameAndType gives the two texts of the NameAndType constant at index.
-func (p pool) nameAndType(index uint16) (name, descriptor []byte) {
-	if int(index) >= len(p.types) {
-		return nil, nil
-	}
-	return p.text(p.names[index]), p.text(p.types[index])
-}
+// name is the text that the Class or Module constant at index names.
+func (p *pool) name(index int, tag uint8) []byte { return p.text(int(p.of(index, tag).first)) }
 
 // packages tells add the package, with slashes, of every class the file
 // names: Class constants, and the descriptors and signatures of fields,
 // methods and annotations. These are Utf8 constants without a mark, so a
 // string that looks like one counts too: jdeps' answer is always included.
-func (p pool) packages(add func(pkg []byte)) {
-	for _, index := range p.classes {
-		if name := p.text(index); len(name) > 0 && name[0] != '[' { // arrays are read as descriptors
-			addPackage(name, add)
-		}
-	}
-	for _, s := range p.utf8 {
-		if len(s) > 2 && bytes.IndexByte(s, ';') > 0 {
-			descriptors(s, add)
+func (p *pool) packages(add func(pkg []byte)) {
+	for i, c := range p.constants {
+		switch c.tag {
+		case tagClass:
+			name := p.text(int(c.first))
+			if slash := bytes.LastIndexByte(name, '/'); slash > 0 && name[0] != '[' { // arrays are read as descriptors
+				add(name[:slash])
+			}
+		case tagUtf8:
+			if s := p.text(i); len(s) > 2 && bytes.IndexByte(s, ';') > 0 {
+				descriptors(s, add)
+			}
 		}
 	}
 }
 
-func addPackage(name []byte, add func(pkg []byte)) {
-	if slash := bytes.LastIndexByte(name, '/'); slash > 0 {
-		add(name[:slash])
-	}
+// What a byte is behind the L of a descriptor.
+const (
+	ofName     = iota
+	slash      // between packages
+	endsName   // of a class
+	endsNoName // what begins with that L is no class
+)
+
+var inDescriptor = [256]uint8{
+	'/': slash, ';': endsName, '<': endsName, '.': endsName, ':': endsNoName, '(': endsNoName, ')': endsNoName, '[': endsNoName, ' ': endsNoName,
 }
 
 // descriptors finds the class names in a descriptor or signature: an L, the
@@ -149,20 +156,34 @@ func descriptors(s []byte, add func(pkg []byte)) {
 			return
 		}
 		s = s[start+1:]
-		if end := bytes.IndexAny(s, ";<.:()[ "); end > 0 && (s[end] == ';' || s[end] == '<' || s[end] == '.') {
-			addPackage(s[:end], add)
+		last, end := 0, 0
+		for end < len(s) && inDescriptor[s[end]] <= slash {
+			if s[end] == '/' {
+				last = end
+			}
+			end++
 		}
+		if end == len(s) {
+			return // no L within ends either
+		}
+		if last > 0 && inDescriptor[s[end]] == endsName {
+			add(s[:last])
+			if bytes.IndexByte(s[:last], 'L') >= 0 {
+				continue // from there it looks like another one
+			}
+		}
+		s = s[end:]
 	}
 }
 
 const staticPhase = 0x0040 // ACC_STATIC_PHASE: needed to compile only
 
 // requires lists the modules that a module-info needs at run time.
-func (p pool) requires() []string {
+func (p *pool) requires() []string {
 	b := reader{p.rest}
 	b.skip(2 + 2 + 2 + 2 + 2 + 2) // flags, this, super, no interfaces, fields, methods
 	for range b.u2() {
-		name, size := p.text(b.u2()), b.u4()
+		name, size := p.text(int(b.u2())), b.u4()
 		if string(name) != "Module" {
 			b.skip(size)
 			continue
@@ -172,8 +193,8 @@ func (p pool) requires() []string {
 		for range b.u2() {
 			module, flags := b.u2(), b.u2()
 			b.skip(2) // version
-			if flags&staticPhase == 0 && int(module) < len(p.names) {
-				modules = append(modules, string(p.text(p.names[module])))
+			if flags&staticPhase == 0 && int(module) < len(p.constants) {
+				modules = append(modules, string(p.name(int(module), tagModule)))
 			}
 		}
 		return modules

@@ -25,23 +25,29 @@ func isTranslation(name string) bool {
 // is told: new Locale("de"), Locale.of, Locale.forLanguageTag, Locale.GERMANY. A
 // class that only passes locales on, or asks for ROOT, ENGLISH, US, UK or the
 // default, does not.
-func (p pool) namesLocale() bool {
-	for _, m := range p.members {
-		switch string(p.text(p.className(m.class))) {
-		case "java/util/Locale", "java/util/Locale$Builder":
-		default:
+func (p *pool) namesLocale() bool {
+	if !p.locale {
+		return false
+	}
+	for _, c := range p.constants {
+		if c.tag != tagFieldref && c.tag != tagMethodref || !isLocale(p.name(int(c.first), tagClass)) {
 			continue
 		}
-		name, descriptor := p.nameAndType(m.nameAndType)
-		switch string(name) {
+		member := p.of(int(c.second), tagNameAndType)
+		switch string(p.text(int(member.first))) {
 		case "<init>", "of", "forLanguageTag", "setLanguage", "setLanguageTag":
 			return true
 		case "ROOT", "ENGLISH", "US", "UK", "CANADA":
 		default:
-			if string(descriptor) == "Ljava/util/Locale;" { // a constant: GERMANY
+			if string(p.text(int(member.second))) == "Ljava/util/Locale;" { // a constant: GERMANY
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isLocale tells a class that makes locales.
+func isLocale(class []byte) bool {
+	return string(class) == "java/util/Locale" || string(class) == "java/util/Locale$Builder"
 }

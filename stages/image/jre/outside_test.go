@@ -185,11 +185,18 @@ func TestLocalesAreForApplicationsThatNameThem(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	locale := func(name, descriptor string) pool {
-		return pool{
-			utf8:  [][]byte{nil, []byte("java/util/Locale"), []byte(name), []byte(descriptor), nil, nil},
-			names: []uint16{0, 0, 0, 0, 1, 2}, types: []uint16{0, 0, 0, 0, 0, 3}, members: []member{{4, 5}},
+	locale := func(name, descriptor string) *pool {
+		class := []byte{0xCA, 0xFE, 0xBA, 0xBE, 0, 0, 0, 61, 0, 7}
+		for _, s := range []string{"java/util/Locale", name, descriptor} { // 1 to 3
+			class = append(class, tagUtf8, 0, byte(len(s)))
+			class = append(class, s...)
 		}
+		class = append(class, tagClass, 0, 1, tagNameAndType, 0, 2, 0, 3, tagFieldref, 0, 4, 0, 5)
+		p, err := parsePool(class)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &p
 	}
 	const constant = "Ljava/util/Locale;"
 	for _, c := range []struct {

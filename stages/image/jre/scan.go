@@ -104,6 +104,7 @@ type scanner struct {
 	decoder  *inflate.Decoder // nil before the first deflated class
 	packed   []byte
 	class    []byte
+	pool     pool
 }
 
 func (s *scanner) entry(f *zip.File) error {
@@ -118,24 +119,23 @@ func (s *scanner) entry(f *zip.File) error {
 	if isNative(name) {
 		return s.native(f)
 	}
-	s.locales = s.locales || isTranslation(name)
 	if !strings.HasSuffix(name, ".class") {
+		s.locales = s.locales || isTranslation(name)
 		return nil
 	}
 	class, err := s.read(f)
 	if err != nil {
 		return err
 	}
-	p, err := parsePool(class)
-	if err != nil {
+	if s.pool.parse(class) != nil {
 		return nil // a file of that name which no JVM could load either
 	}
 	if path.Base(name) == "module-info.class" {
-		s.requires = append(s.requires, p.requires()...)
+		s.requires = append(s.requires, s.pool.requires()...)
 	}
-	s.locales = s.locales || p.namesLocale()
+	s.locales = s.locales || s.pool.namesLocale()
 	set := s.set(version)
-	p.packages(func(pkg []byte) {
+	s.pool.packages(func(pkg []byte) {
 		if !set[string(pkg)] { // does not allocate
 			set[string(pkg)] = true
 		}
