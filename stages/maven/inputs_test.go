@@ -1,6 +1,9 @@
 package maven
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestInputs(t *testing.T) {
 	for _, c := range []struct {
@@ -32,6 +35,42 @@ func TestInputs(t *testing.T) {
 		got := len(inputs([]File{{Path: c.path}}, c.patterns, c.poms)) == 1
 		if got != c.want {
 			t.Errorf("%s with %q and poms %q: %v, want %v", c.path, c.patterns, c.poms, got, c.want)
+		}
+	}
+}
+
+func TestEnvironmentIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                               "",
+		"${env.HOME}/x ${env.A_1}":       "HOME A_1",
+		"<name>env.CI</name>":            "CI",
+		"env.X":                          "X",
+		"myenv.X ${my.env.Y} _env.Z":     "Y",
+		"env. env.1 env.- ${env.}":       "",
+		"myenv.env.A":                    "A",
+		"env.env.A env.é ${env.Ü}":       "env",
+		"ends with env.":                 "",
+		"${env.A}${env.B}env.Cenv.D-env": "A B Cenv",
+	} {
+		if got := strings.Join(environmentIn(text), " "); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestAskedIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                   "",
+		"<exists>a</exists>": "a",
+		"<missing>\n\t${user.home}/b c\r\n</missing><exists> a </exists>": "${user.home}/b c|a",
+		"<exists>b</exists><missing>b</missing>":                          "b",
+		"<exists>a<!-- no --></exists><exists/>":                          "",
+		"<exists><exists>a</exists>":                                      "a",
+		"<exists></exists>":                                               "",
+		"<missing>never closed":                                           "",
+	} {
+		if got := strings.Join(askedIn(text), "|"); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }
