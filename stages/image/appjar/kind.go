@@ -25,15 +25,16 @@ func (a *App) read(ctx context.Context, path string) error {
 		return fault.New(fault.ImageFailed, mainClassHint, "no %s, so nothing says how it is started", manifestName)
 	}
 	var m manifest
+	var packed []byte
 	if f != nil {
-		raw, err := zipfs.Read(f, maxText)
-		if err != nil {
+		var err error
+		if packed, err = zipfs.Read(f, maxText); err != nil {
 			return err
 		}
-		if m, err = parseManifest(raw); err != nil {
+		if m, err = parseManifest(packed); err != nil {
 			return fmt.Errorf("%s: %w", manifestName, err)
 		}
-		a.manifest = raw
+		a.manifest = packed
 	}
 	quarkus := strings.HasPrefix(m.get("Main-Class"), quarkusRunner)
 	if main := a.options.Main; main != "" && !quarkus {
@@ -42,6 +43,14 @@ func (a *App) read(ctx context.Context, path string) error {
 			return fmt.Errorf("%s: %w", manifestName, err)
 		}
 	}
+	if err := a.layOut(ctx, m, path, web, quarkus); err != nil {
+		return err
+	}
+	a.unsign(packed)
+	return nil
+}
+
+func (a *App) layOut(ctx context.Context, m manifest, path string, web, quarkus bool) error {
 	springBoot := m.get("Spring-Boot-Version") != ""
 	switch {
 	case springBoot && web:

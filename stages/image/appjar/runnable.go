@@ -33,7 +33,11 @@ func (a *App) readRunnable(ctx context.Context, m manifest, path string) error {
 	switch {
 	case len(a.Libraries)+len(a.Files) > 0:
 		a.Kind = Thin
-		if a.manifest, err = m.with("Class-Path", strings.Join(refs, " ")).bytes(); err != nil {
+		classPath := strings.Join(refs, " ")
+		if classPath == strings.Join(strings.Fields(m.get("Class-Path")), " ") {
+			break // the manifest, and with it a signature, may stay
+		}
+		if a.manifest, err = m.with("Class-Path", classPath).bytes(); err != nil {
 			return fmt.Errorf("%s: %w", manifestName, err)
 		}
 	case poms > 1:
