@@ -67,8 +67,9 @@ func Keep[T any](ctx context.Context, c *Cache, key Key, out T, blobs []Descript
 	}
 }
 
+// warn tells a fault. Work that was given up is none of the cache's.
 func (c *Cache) warn(err error) {
-	if c.Warn != nil {
+	if c.Warn != nil && !errors.Is(err, context.Canceled) {
 		c.Warn(err)
 	}
 }

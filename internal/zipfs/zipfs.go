@@ -28,6 +28,7 @@ var (
 	ErrCode  = errors.New("its name is not in UTF-8, and Java opens no archive with such a name")
 	ErrTwice = errors.New("is there twice")
 	ErrBomb  = errors.New("lie over those of other entries")
+	ErrPack  = errors.New("Java reads entries that are stored or deflated, and not encrypted")
 )
 
 // Archive is an open zip file. Its methods may be called from several
@@ -101,9 +102,9 @@ func check(f *zip.File) error {
 	case !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\x00\n\r"):
 		return ErrName
 	case f.Flags&1 != 0:
-		return errors.New("encrypted")
+		return fmt.Errorf("encrypted; %w", ErrPack)
 	case f.Method != zip.Store && f.Method != zip.Deflate:
-		return fmt.Errorf("compression method %d is unknown", f.Method)
+		return fmt.Errorf("packed by method %d; %w", f.Method, ErrPack)
 	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
 		return fmt.Errorf("stored with two sizes, %d and %d", f.CompressedSize64, f.UncompressedSize64)
 	case f.CompressedSize64 >= math.MaxUint32 || f.UncompressedSize64 >= math.MaxUint32:

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,8 +69,16 @@ func (f imageBuildFlags) build(ctx context.Context, env Env, args []string) erro
 	dir, jar := ".", ""
 	if len(args) == 1 {
 		dir = args[0]
-		if info, err := os.Stat(dir); err == nil && info.Mode().IsRegular() {
+		info, err := os.Stat(dir)
+		switch {
+		case err == nil && info.Mode().IsRegular():
 			dir, jar = ".", args[0]
+		case err == nil && !info.IsDir():
+			return fault.New(fault.BadInput, "name a jar, or the folder of a project", "%s is neither a file nor a folder", dir)
+		case errors.Is(err, fs.ErrNotExist) && (filepath.Ext(dir) == ".jar" || filepath.Ext(dir) == ".war"):
+			return fault.New(fault.BadInput, "build it first, or name the project's folder, and fastship builds it", "no file %s", dir)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return fault.New(fault.BadInput, "name a jar, or the folder of a project", "%w", err)
 		}
 	}
 	f.run.change = func(ctx context.Context, opt *road.Options) error {

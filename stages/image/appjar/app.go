@@ -128,6 +128,9 @@ func Open(ctx context.Context, path string, options Options) (*App, error) {
 	}
 	if err == nil {
 		a.assign()
+		err = a.bounds()
+	}
+	if err == nil {
 		return a, nil
 	}
 	a.Close()
@@ -156,6 +159,8 @@ func remedy(err error) string {
 	switch {
 	case errors.Is(err, zipfs.ErrTwice):
 		return "let the build pack it once: exclude one of the two (filters of maven-shade-plugin, duplicatesStrategy of Gradle)"
+	case errors.Is(err, zipfs.ErrPack):
+		return "pack it with the build's own plug-in, or the JDK's jar"
 	case errors.Is(err, zipfs.ErrCode):
 		return "build it with a tool that writes UTF-8 names, such as Maven, Gradle or the JDK's jar, or rename the file"
 	case errors.Is(err, zipfs.ErrName), errors.Is(err, zipfs.ErrBomb):

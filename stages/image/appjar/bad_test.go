@@ -47,6 +47,15 @@ func TestBadInput(t *testing.T) {
 		b[bytes.Index(b, []byte("PK\x01\x02"))+16] ^= 1
 		return b
 	}
+	lost := entries(t, manifestName, strings.ReplaceAll(bootManifest, "BOOT-INF", "WEB-INF"), "WEB-INF/lib/x.jar", string(pack(t, map[string]string{"x": "y"})))
+	encrypted := entries(t, manifestName, plainManifest, "a/Main.class", class(8))
+	encrypted[bytes.LastIndex(encrypted, []byte("PK\x01\x02"))+8] |= 1
+	index, many := "", []string{}
+	for i := range 150 {
+		index += fmt.Sprintf("- \"l%d\":\n  - \"WEB-INF/lib/l%[1]d.jar\"\n", i)
+		many = append(many, fmt.Sprintf("WEB-INF/lib/l%d.jar", i), "x")
+	}
+	many = append(many, "WEB-INF/layers.idx", index)
 	for name, c := range map[string]struct {
 		file       string
 		bytes      []byte
@@ -63,11 +72,18 @@ func TestBadInput(t *testing.T) {
 		"web bomb":      {"app.war", web("big.txt", bomb), "entry big.txt grows from", "leave the entry out"},
 		"bad checksum":  {"app.jar", flipped(entries(t, manifestName, plainManifest)), "META-INF/MANIFEST.MF: zip: checksum error", "build it again"},
 		"bad layers":    {"app.war", web("WEB-INF/layers.idx", "- \"a\":\n- \"a\":\n"), `WEB-INF/layers.idx: layer "a" is there twice`, "clean package"},
+		"lost start":    {"app.war", lost, "a.Main, which is neither in it nor in a library", "mainClass"},
+		"wild layer":    {"app.war", web("WEB-INF/layers.idx", "- \"\x1b[31mred\":\n"), `"\x1b[31mred" is no name of a layer`, "clean package"},
+		"long name":     {"app.war", web("WEB-INF/lib/"+strings.Repeat("n", 300)+".jar", "x"), "has a name of 304 bytes", "shorter"},
+		"many layers":   {"app.war", web(many...), "makes 151 layers", "fewer layers"},
+		"encrypted":     {"app.jar", encrypted, `"a/Main.class": encrypted`, "plug-in"},
+		"no jar":        {"app.jar", entries(t, manifestName, "Manifest-Version: 1.0\nMain-Class: a.Main\nClass-Path: bad.jar\n\n", "a/Main.class", class(8)), "bad.jar of the Class-Path", "delete it from the Maven repository"},
 		"lost library":  {"app.war", web("WEB-INF/classpath.idx", "- \"WEB-INF/lib/y.jar\"\n"), "WEB-INF/classpath.idx names WEB-INF/lib/y.jar, which is not in the war", "clean package"},
 		"double":        {"app.war", web("WEB-INF/classpath.idx", "- \"WEB-INF/lib/x.jar\"\n- \"x.jar\"\n"), "WEB-INF/classpath.idx names WEB-INF/lib/x.jar twice", "clean package"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, filepath.Join(t.TempDir(), c.file), c.bytes)
+			write(t, filepath.Join(filepath.Dir(path), "bad.jar"), []byte("cut"))
 			_, err := Open(t.Context(), path, Options{})
 			if fault.ClassOf(err) != fault.ImageFailed {
 				t.Fatalf("class %d: %v", fault.ClassOf(err), err)
@@ -189,4 +205,29 @@ func FuzzKind(f *testing.F) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestNoJarOnClassPath: what is not called a jar, and is none, lies where the
+// class path says, and nobody looks for classes in it.
+func TestNoJarOnClassPath(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "native", "x.so"), []byte("\x7fELF"))
+	a := open(t, write(t, filepath.Join(dir, "app.jar"), entries(t, manifestName, "Manifest-Version: 1.0\nMain-Class: a.Main\nClass-Path: native/x.so\n\n", "a/Main.class", class(8))), Options{})
+	if got := fmt.Sprint(placed(a)); got != "[lib/x.so in dependencies]" || len(a.Libraries) != 0 || appManifest(t, a).get("Class-Path") != "lib/x.so" {
+		t.Errorf("%s, %d libraries", got, len(a.Libraries))
+	}
+}
+
+// TestLoaderPath: settings of a launcher that the image has not are told.
+func TestLoaderPath(t *testing.T) {
+	for name, told := range map[string]bool{"loader.properties": true, "application.properties": false} {
+		files := bootJar()
+		delete(files, "BOOT-INF/lib/forgotten.jar")
+		files[manifestName] = strings.Replace(bootManifest, "JarLauncher", "PropertiesLauncher", 1)
+		files["BOOT-INF/classes/"+name] = "loader.path=/ext"
+		a := open(t, write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, files)), Options{})
+		if said := strings.Contains(strings.Join(a.Warnings, "\n"), "loader.properties"); said != told {
+			t.Errorf("%s: %q", name, a.Warnings)
+		}
+	}
 }

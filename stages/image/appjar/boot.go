@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/zipfs"
@@ -58,7 +60,12 @@ func (a *App) readBoot(m manifest, p packaging) error {
 	if err := a.addNested(names, libs); err != nil {
 		return err
 	}
-	a.ownJar = newOwnJar(a.bootEntries(classes), nil)
+	files := a.bootEntries(classes)
+	if files[classFile(a.Main)] == nil && !a.inLibrary(a.Main) {
+		return fault.New(fault.ImageFailed, "correct <mainClass> in spring-boot-maven-plugin's configuration; it is a class's full name", "its manifest says Start-Class: %s, which is neither in it nor in a library", a.Main)
+	}
+	a.tellLoaderPath(m, files)
+	a.ownJar = newOwnJar(files, nil)
 	if p.provided != "" {
 		if err := a.addWebapp(append(libs, classes)); err != nil {
 			return err
@@ -101,6 +108,9 @@ func (a *App) bootLayers(m manifest, p packaging, classes string) error {
 	for _, l := range layers {
 		if slices.Contains(a.Layers, l.name) {
 			return badIndex("%s: layer %q is there twice", f.Name, l.name)
+		}
+		if strings.ContainsFunc(l.name, unicode.IsControl) || !utf8.ValidString(l.name) {
+			return badIndex("%s: %q is no name of a layer", f.Name, l.name)
 		}
 		a.Layers = append(a.Layers, l.name)
 	}

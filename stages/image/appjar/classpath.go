@@ -1,6 +1,7 @@
 package appjar
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/zipfs"
 )
 
@@ -117,17 +119,22 @@ func (c *classPath) jar(ctx context.Context, ref, file string, tell bool) error 
 		c.skip(tell, ref)
 		return nil
 	}
+	m, isJar, err := manifestOf(file)
+	if err != nil {
+		return err
+	}
+	name := c.free("", filepath.Base(file))
+	c.refs = append(c.refs, (&url.URL{Path: "lib/" + name}).EscapedPath())
+	if !isJar { // Java skips it; the application may read it by its path
+		c.app.Files = append(c.app.Files, File{Path: "lib/" + name, Layer: Dependencies, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(file) }})
+		return nil
+	}
 	l, err := c.app.onDisk(file)
 	if err != nil {
 		return err
 	}
-	l.Name = c.free("", filepath.Base(file))
+	l.Name = name
 	c.app.Libraries = append(c.app.Libraries, l)
-	c.refs = append(c.refs, (&url.URL{Path: "lib/" + l.Name}).EscapedPath())
-	m, err := manifestOf(file)
-	if err != nil || m.get("Class-Path") == "" {
-		return nil // what is no archive is Java's to judge, and it skips it
-	}
 	return c.follow(ctx, m, filepath.Dir(file), false)
 }
 
@@ -187,20 +194,29 @@ func (c *classPath) folder(ref, file, dir string, absolute, tell bool) error {
 	})
 }
 
-// manifestOf reads the manifest of the jar in a file.
-func manifestOf(file string) (manifest, error) {
-	archive, err := zipfs.Open(file)
-	if err != nil {
-		return manifest{}, err
+// manifestOf reads the manifest of the jar in a file; an empty one when it has
+// none that can be read. What is not called a jar need not be one.
+func manifestOf(file string) (m manifest, isJar bool, err error) {
+	archive, err := zip.OpenReader(file)
+	switch {
+	case errors.Is(err, zip.ErrFormat) && strings.HasSuffix(file, ".jar"):
+		return m, false, fault.New(fault.ImageFailed, "build it again, or delete it from the Maven repository when it came from there: a jar cut short by a full disk looks like this", "%s: %w", file, err)
+	case errors.Is(err, zip.ErrFormat):
+		return m, false, nil
+	case errors.Is(err, fs.ErrPermission):
+		return m, false, fault.New(fault.ImageFailed, "let this user read it: a build as root leaves such files", "%w", err)
+	case err != nil:
+		return m, false, err
 	}
 	defer archive.Close()
-	f := archive.Lookup(manifestName)
-	if f == nil {
-		return manifest{}, nil
+	for _, f := range archive.File {
+		if f.Name != manifestName {
+			continue
+		}
+		if raw, err := zipfs.Read(f, maxText); err == nil {
+			m, _ = parseManifest(raw) // a library's is Java's to judge
+		}
+		break
 	}
-	raw, err := zipfs.Read(f, maxText)
-	if err != nil {
-		return manifest{}, err
-	}
-	return parseManifest(raw)
+	return m, true, nil
 }

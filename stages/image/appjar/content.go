@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/zipfs"
 )
 
@@ -81,7 +82,7 @@ func classRelease(f *zip.File) (int, error) {
 	defer r.Close()
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || binary.BigEndian.Uint32(head[:]) != 0xcafebabe {
-		return 0, fmt.Errorf("%s is not a class file", f.Name)
+		return 0, fault.New(fault.ImageFailed, "build it again (clean package)", "%s is not a class file", f.Name)
 	}
 	return int(binary.BigEndian.Uint16(head[6:])) - 44, nil
 }
@@ -119,7 +120,7 @@ func (a *App) findTimes() {
 		}
 	}
 	if len(found) > 0 {
-		a.Warnings = append(a.Warnings, fmt.Sprintf("the build wrote the time of day into %s: every build gives another image; set project.build.outputTimestamp in the pom", strings.Join(found, ", ")))
+		a.Warnings = append(a.Warnings, fmt.Sprintf("the build wrote the time of day into %s: every build gives another image; set project.build.outputTimestamp in the pom, and use maven-jar-plugin 3.2 or later", strings.Join(found, ", ")))
 	}
 }
 

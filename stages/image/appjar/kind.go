@@ -32,7 +32,7 @@ func (a *App) read(ctx context.Context, path string) error {
 			return err
 		}
 		if m, err = parseManifest(packed); err != nil {
-			return fmt.Errorf("%s: %w", manifestName, err)
+			return fault.New(fault.ImageFailed, "let the build's own plug-in write the manifest: Java reads no line of another form", "%s: %w", manifestName, err)
 		}
 		a.manifest = packed
 	}

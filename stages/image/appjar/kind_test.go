@@ -151,7 +151,7 @@ func TestKinds(t *testing.T) {
 		shaded["META-INF/maven/g/"+p+"/pom.properties"] = "version=1"
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "lib", "x.jar"), pack(t, map[string]string{"x": "y"}))
+	write(t, filepath.Join(dir, "lib", "x.jar"), pack(t, map[string]string{"x/InTheLibrary.class": class(8)}))
 	thin := map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: x.InTheLibrary\nClass-Path: lib/x.jar lib/gone.jar conf/ https://h/y.jar\n\n"}
 	for want, c := range map[string]struct {
 		files     map[string]string
@@ -208,12 +208,12 @@ func TestRefusals(t *testing.T) {
 		"plain war":        {map[string]string{"WEB-INF/web.xml": "x"}, "it has no server inside", "repackage"},
 		"Quarkus":          {map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n\n"}, "quarkus/quarkus-application.dat is not beside it", "together"},
 		"no Start-Class":   {with(manifestName, "Manifest-Version: 1.0\nSpring-Boot-Version: 3.0.0\n\n"), "no Start-Class", "mainClass"},
-		"manifest":         {map[string]string{manifestName: "what is this"}, "line 1", ""},
+		"manifest":         {map[string]string{manifestName: "what is this"}, "line 1", "own plug-in"},
 		"index":            {with("BOOT-INF/classpath.idx", "nonsense"), "classpath.idx: line 1", "clean package"},
 		"lost library":     {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/lost.jar\""), "lost.jar, which is not in the jar", "clean package"},
 		"library twice":    {with("BOOT-INF/classpath.idx", "- \"BOOT-INF/lib/z.jar\"\n- \"BOOT-INF/lib/z.jar\""), "twice", "clean package"},
 		"layers":           {with("BOOT-INF/layers.idx", "  - \"x\""), "layers.idx: line 1", "clean package"},
-		"no class":         {with("BOOT-INF/classes/a/Main.class", "x"), "not a class file", ""},
+		"no class":         {with("BOOT-INF/classes/a/Main.class", "x"), "not a class file", "clean package"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

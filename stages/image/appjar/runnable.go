@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -45,11 +46,23 @@ func (a *App) readRunnable(ctx context.Context, m manifest, path string) error {
 	default:
 		a.Kind = Plain
 	}
-	if len(a.Libraries)+len(a.Files) == 0 && files[classFile(a.Main)] == nil {
+	if files[classFile(a.Main)] == nil && len(a.Files) == 0 && !a.inLibrary(a.Main) {
 		return fault.New(fault.ImageFailed, "correct mainClass in the pom; it is a class's full name", "its manifest says Main-Class: %s, which is not in it", a.Main)
 	}
 	a.findTimes()
 	return a.findRelease("")
+}
+
+// inLibrary tells whether a library has a class; one that cannot be read may.
+func (a *App) inLibrary(class string) bool {
+	return slices.ContainsFunc(a.Libraries, func(l Library) bool {
+		archive, closer, err := l.Archive()
+		if err != nil {
+			return true
+		}
+		defer closer.Close()
+		return slices.ContainsFunc(archive.File, func(f *zip.File) bool { return f.Name == classFile(class) })
+	})
 }
 
 func classFile(class string) string { return strings.ReplaceAll(class, ".", "/") + ".class" }

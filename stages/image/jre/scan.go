@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/internal/inflate"
 )
 
@@ -80,7 +81,7 @@ func scan(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error)
 func scanJar(ctx context.Context, jar Jar) (references, error) {
 	archive, closer, err := jar.Open()
 	if err != nil {
-		return references{}, fmt.Errorf("read the classes of %s: %w", jar.Name, err)
+		return references{}, fault.New(fault.ImageFailed, "build it again, or delete it from the Maven repository when it came from there: a jar cut short by a full disk looks like this", "read the classes of %s: %w", jar.Name, err)
 	}
 	defer closer.Close()
 	s := scanner{packages: make(map[int]map[string]bool)}
@@ -158,7 +159,7 @@ const maxClass = 64 << 20
 // archive's own reader would make an inflater for each class.
 func (s *scanner) read(f *zip.File) ([]byte, error) {
 	if max(f.UncompressedSize64, f.CompressedSize64) > maxClass {
-		return nil, fmt.Errorf("a class of %d bytes, %d of them packed", f.UncompressedSize64, f.CompressedSize64)
+		return nil, fault.New(fault.ImageFailed, "leave it out of the build: no compiler writes a class like that", "a class of %d bytes, %d of them packed", f.UncompressedSize64, f.CompressedSize64)
 	}
 	raw, err := f.OpenRaw()
 	if err != nil {
