@@ -28,7 +28,7 @@ var (
 	ErrCode  = errors.New("its name is not in UTF-8, and Java opens no archive with such a name")
 	ErrTwice = errors.New("is there twice")
 	ErrBomb  = errors.New("lie over those of other entries")
-	ErrPack  = errors.New("Java reads entries that are stored or deflated, and not encrypted")
+	ErrPack  = errors.New("entries that Java reads are stored or deflated, and not encrypted")
 )
 
 // Archive is an open zip file. Its methods may be called from several

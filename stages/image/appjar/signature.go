@@ -15,9 +15,17 @@ func (a *App) unsign(packed []byte) {
 	if a.Kind != SpringBoot && bytes.Equal(packed, a.manifest) {
 		return
 	}
-	before := len(a.entries)
-	a.entries = slices.DeleteFunc(a.entries, func(e entry) bool { return e.file != nil && isSignature(e.name) })
-	if len(a.entries) < before {
+	signed := false
+	a.entries = slices.DeleteFunc(a.entries, func(e entry) bool {
+		if e.file == nil || !isSignature(e.name) {
+			return false
+		}
+		// Spring Boot writes a META-INF/BOOT.SF, which signs nothing, where a
+		// library is signed.
+		signed = signed || !strings.EqualFold(path.Ext(e.name), ".SF")
+		return true
+	})
+	if signed {
 		a.Warnings = append(a.Warnings, "the jar is signed, and its manifest is another in the image, which no signature of the build's can cover: it is left out. Sign the image instead")
 	}
 }

@@ -53,3 +53,13 @@ func TestSigned(t *testing.T) {
 		})
 	}
 }
+
+// TestBootMarker: Spring Boot marks a jar with signed libraries by a file that
+// looks like a signature and is none.
+func TestBootMarker(t *testing.T) {
+	files := map[string]string{manifestName: bootManifest, "META-INF/BOOT.SF": "", "BOOT-INF/classes/a/Main.class": class(8)}
+	a := open(t, write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, files)), Options{})
+	if len(a.Warnings) != 0 || slices.Contains(a.Names(), "META-INF/BOOT.SF") {
+		t.Errorf("%q, %q", a.Warnings, a.Names())
+	}
+}
