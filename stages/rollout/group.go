@@ -201,6 +201,23 @@ func ForEach(ctx context.Context, env runner.Env, steps []*Step, do func(*Step, 
 	return r.out(), r.verdict()
 }
 
+// Rollback is Step's, for the services of cfg at the same time. deploy.schedules
+// go back once, after all of them.
+func Rollback(ctx context.Context, env runner.Env, cfg Config, deps Deps, to string) (Out, error) {
+	g := NewGroup(cfg, deps)
+	out, err := ForEach(ctx, env, g.steps, func(s *Step, ctx context.Context, env runner.Env) (Out, error) {
+		return s.Rollback(ctx, env, to)
+	})
+	if err != nil || len(cfg.Services) == 0 { // the one service took them with it
+		return out, err
+	}
+	outs := out.Services
+	if len(g.steps) == 1 {
+		outs = []Out{out}
+	}
+	return out, g.moveBack(ctx, env, outs)
+}
+
 // all does something for every service at the same time.
 func (g *Group) all(do func(i int) error) []error {
 	errs := make([]error, len(g.steps))

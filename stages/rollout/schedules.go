@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fastship/fastship/deploy"
 	"github.com/fastship/fastship/internal/fault"
@@ -92,22 +93,49 @@ func (s *Step) moveBack(ctx context.Context, env runner.Env, api deploy.API, rev
 	if len(s.cfg.Schedules) == 0 {
 		return nil
 	}
+	image, err := s.imageOf(ctx, api, revision)
+	if err != nil {
+		return err
+	}
+	return moveSchedules(ctx, env, s.cfg, api, []string{revision}, image)
+}
+
+// moveBack is moveSchedules after all services went back, each to a revision
+// of its own; what else there is of the image goes back to the first one's.
+func (g *Group) moveBack(ctx context.Context, env runner.Env, outs []Out) error {
+	if len(g.cfg.Schedules) == 0 {
+		return nil
+	}
+	lead := g.steps[0]
+	api, _, err := lead.target(ctx)
+	if err != nil {
+		return err
+	}
+	image, err := lead.imageOf(ctx, api, outs[0].TaskDefinition)
+	if err != nil {
+		return g.of(0, err)
+	}
+	var revisions []string
+	for _, o := range outs {
+		revisions = append(revisions, o.TaskDefinition)
+	}
+	return moveSchedules(ctx, env, g.cfg, api, revisions, image)
+}
+
+// imageOf is the image that a revision gives to the container which gets ours.
+func (s *Step) imageOf(ctx context.Context, api deploy.API, revision string) (string, error) {
 	definition, err := api.TaskDefinition(ctx, revision)
 	if err != nil {
-		return inRollout(ctx, fmt.Errorf("move deploy.schedules back: %w", err))
+		return "", inRollout(ctx, fmt.Errorf("move deploy.schedules back: %w", err))
 	}
 	containers, err := definition.Containers()
 	if err != nil {
-		return inRollout(ctx, err)
+		return "", inRollout(ctx, err)
 	}
 	name, err := deploy.ChooseContainer(containers, s.cfg.Container, s.cfg.Repository)
 	if err != nil {
-		return inRollout(ctx, err)
+		return "", inRollout(ctx, err)
 	}
-	for _, c := range containers {
-		if c.Name == name {
-			return moveSchedules(ctx, env, s.cfg, api, []string{revision}, c.Image)
-		}
-	}
-	return nil
+	at := slices.IndexFunc(containers, func(c deploy.ContainerDefinition) bool { return c.Name == name })
+	return containers[at].Image, nil // one of theirs was chosen
 }

@@ -126,6 +126,78 @@ func TestSchedules(t *testing.T) {
 	})
 }
 
+// TestSchedulesOfSeveral: they move once, after all services, forth and back,
+// each to its own family's revision.
+func TestSchedulesOfSeveral(t *testing.T) {
+	together(t, nil, breaker, Config{Schedules: []string{"nightly", "hourly", "report"}}, func(w *world, g *Group) {
+		d := &schedulestest.Double{Next: w.double}
+		deps := w.step.deps
+		deps.Connect = func(context.Context, string) (deploy.API, error) {
+			aws := awsconf.Local("http://ecs.test", "us-east-1")
+			aws.HTTPClient = &http.Client{Transport: ecstest.Transport(d)}
+			return ecs.New(aws), nil
+		}
+		api, err := deps.Connect(w.Context(), "")
+		if err != nil {
+			w.Fatal(err)
+		}
+		if _, err := api.Register(w.Context(), []byte(strings.Replace(string(definition("")), `"family": "web"`, `"family": "report"`, 1))); err != nil {
+			w.Fatal(err)
+		}
+		for name, of := range map[string]string{"nightly": "web:1", "hourly": "worker:1", "report": "report:1"} {
+			d.Rule("", name, []byte(strings.Replace(ruleTarget, "DEFINITION", family+of, 1)))
+		}
+		start := func(nightly, hourly string) {
+			t.Helper()
+			only(t, ruleTarget, family+nightly, d.Targets("", "nightly")[0])
+			only(t, ruleTarget, family+hourly, d.Targets("", "hourly")[0])
+		}
+		g = NewGroup(g.cfg, deps)
+		if _, err := w.group(g, image2); err != nil {
+			w.Fatalf("%v\n%s", err, w.said())
+		}
+		start("web:2", "worker:2")
+		only(t, ruleTarget, family+"report:2", d.Targets("", "report")[0])
+
+		out, err := Rollback(w.Context(), w.env(), g.cfg, deps, "")
+		if err != nil || len(out.Services) != 2 {
+			t.Fatalf("%+v, %v\n%s", out, err, w.said())
+		}
+		start("web:1", "worker:1")
+		of := d.Targets("", "report")[0]
+		var target struct {
+			EcsParameters struct{ TaskDefinitionArn string }
+		}
+		if err := json.Unmarshal(of, &target); err != nil {
+			t.Fatal(err)
+		}
+		back, err := api.TaskDefinition(w.Context(), target.EcsParameters.TaskDefinitionArn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if containers, err := back.Containers(); err != nil || containers[0].Image != image1 {
+			t.Errorf("the report's task has %+v, %v", containers, err)
+		}
+		if n := d.Counts()["PutTargets"]; n != 6 {
+			t.Errorf("%d moves, want three there and three back", n)
+		}
+		if w.runs("web") != "web:1" || w.runs("worker") != "worker:1" {
+			t.Error("the services are not back")
+		}
+
+		// A list of one service is a list, too.
+		if _, err := w.group(NewGroup(g.cfg, deps), image2); err != nil {
+			w.Fatalf("%v\n%s", err, w.said())
+		}
+		one := g.cfg
+		one.Services, one.Schedules = one.Services[1:], []string{"hourly"}
+		if _, err := Rollback(w.Context(), w.env(), one, deps, ""); err != nil {
+			t.Errorf("%v\n%s", err, w.said())
+		}
+		start("web:2", "worker:1")
+	})
+}
+
 // TestScheduleRefusals: what is not there, starts nothing of ours or may not be
 // read is found before anything is built; a write that is refused leaves the
 // service on the new revision and says so.

@@ -50,26 +50,34 @@ func (f *deployFlags) add(cmd *cobra.Command, wait bool) {
 	}
 }
 
-// steps are the rollout stages, one for each service, for DIR's fastship.yaml
-// and the flags. --service chooses one of deploy.services, or another.
+// steps are the rollout stages, one for each service.
 func (f deployFlags) steps(env Env, args []string) ([]*rollout.Step, string, error) {
+	config, deps, err := f.config(env, args)
+	if err != nil {
+		return nil, "", err
+	}
+	return rollout.Each(config, deps), config.Dir, nil
+}
+
+// config is the rollout's for DIR's fastship.yaml and the flags. --service
+// chooses one of deploy.services, or another.
+func (f deployFlags) config(env Env, args []string) (rollout.Config, rollout.Deps, error) {
 	dir := "."
 	if len(args) == 1 {
 		dir = args[0]
 	}
 	dir, err := projectDir(dir)
 	if err != nil {
-		return nil, "", err
+		return rollout.Config{}, rollout.Deps{}, err
 	}
 	config, err := spec.LoadEnv(filepath.Join(dir, "fastship.yaml"), f.env, env.Getenv)
 	if err != nil {
-		return nil, "", err
+		return rollout.Config{}, rollout.Deps{}, err
 	}
 	f.overlay(&config.Deploy)
 	c := config.Deploy
 	c.Repository, c.Dir = config.Image.Repository, dir
-	steps := rollout.Each(c, rollout.Deps{Getenv: env.Getenv, State: road.RecordDir(dir, f.env)})
-	return steps, dir, nil
+	return c, rollout.Deps{Getenv: env.Getenv, State: road.RecordDir(dir, f.env)}, nil
 }
 
 // overlay lays the flags over the file.

@@ -43,17 +43,18 @@ rolled back by ECS itself. Exit code 0 says that the service runs that revision
 steadily.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: verb(func(ctx context.Context, args []string) error {
-			steps, _, err := f.steps(env, args)
+			config, deps, err := f.config(env, args)
 			if err != nil {
 				return err
 			}
-			if to != "" && len(steps) > 1 && !strings.HasPrefix(to, "sha256:") {
-				return fault.New(fault.BadInput, "add --service NAME, or give --to the image's digest", "--to %s is a revision of one service, and there are %d", to, len(steps))
+			if n := len(config.Services); to != "" && n > 1 && !strings.HasPrefix(to, "sha256:") {
+				return fault.New(fault.BadInput, "add --service NAME, or give --to the image's digest", "--to %s is a revision of one service, and there are %d", to, n)
+			}
+			if f.service != "" && len(config.Services) > 0 {
+				config.Schedules = nil // which may start what the others run
 			}
 			return follow(ctx, env, f.json, func(ctx context.Context, e runner.Env) (rollout.Out, error) {
-				return rollout.ForEach(ctx, e, steps, func(s *rollout.Step, ctx context.Context, e runner.Env) (rollout.Out, error) {
-					return s.Rollback(ctx, e, to)
-				})
+				return rollout.Rollback(ctx, e, config, deps, to)
 			})
 		}),
 	}
