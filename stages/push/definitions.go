@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/internal/fault"
@@ -19,14 +20,19 @@ import (
 type Files struct {
 	// Definitions is imagedefinitions.json, for Amazon ECS: which container
 	// gets the image (CodePipeline user guide, image definitions file
-	// reference). It may have 100 KB; one container takes less than 2.
+	// reference). It may have 100 KB; one container takes less than 2. The
+	// action deploys one service, and refuses a name that its task definition
+	// lacks: services whose containers have other names get other files.
 	Definitions string
 	// Detail is imageDetail.json, for CodeDeployToECS: the image alone.
 	Detail string
 	// Container is the name in Definitions: the container's, not the
-	// repository's.
+	// repository's. Empty asks Deps.Containers.
 	Container string
 }
+
+// Container is the one of a service that gets the image.
+type Container struct{ Service, Name string }
 
 // containerForm is that of ContainerDefinition.name in ECS's API.
 var containerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
@@ -45,26 +51,48 @@ func (s *Step) checkFiles(ctx context.Context) error {
 	if f.Definitions == "" {
 		return nil
 	}
-	_, _, err := s.container(ctx)
-	return err
-}
-
-// container is the configured name, else what the service's task definition
-// says, else the repository's last word: guessed, since nothing else is known.
-func (s *Step) container(ctx context.Context) (name string, guessed bool, err error) {
-	name = s.config.Files.Container
-	if name == "" && s.deps.Container != nil {
-		if name, err = s.deps.Container(ctx); err != nil {
-			return "", false, err
+	list, _, err := s.containers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range list[1:] {
+		if err := atomicfile.CheckPlace(definitionsFile(f.Definitions, list[0], c)); err != nil {
+			return fault.New(fault.BadInput, "name another file", "image.outputs.imageDefinitions: %w", err)
 		}
 	}
-	if name == "" {
-		name, guessed = path.Base(s.config.Repository), true
+	return nil
+}
+
+// containers are the services'; without any, the configured name, else the
+// repository's last word: guessed, since nothing else is known.
+func (s *Step) containers(ctx context.Context) (list []Container, guessed bool, err error) {
+	if name := s.config.Files.Container; name != "" {
+		list = []Container{{Name: name}}
+	} else if s.deps.Containers != nil {
+		if list, err = s.deps.Containers(ctx); err != nil {
+			return nil, false, err
+		}
 	}
-	if !containerForm.MatchString(name) {
-		return "", false, fault.New(fault.BadInput, "set deploy.container to the container's name in the task definition", "image.outputs.imageDefinitions: %q is no name of a container in ECS", name)
+	if len(list) == 0 {
+		list, guessed = []Container{{Name: path.Base(s.config.Repository)}}, true
 	}
-	return name, guessed, nil
+	for _, c := range list {
+		if !containerForm.MatchString(c.Name) {
+			return nil, false, fault.New(fault.BadInput, "set deploy.container to the container's name in the task definition", "image.outputs.imageDefinitions: %q is no name of a container in ECS", c.Name)
+		}
+	}
+	return list, guessed, nil
+}
+
+// definitionsFile is where a service's file goes: where the container has
+// another name than the first service's, into one of its own,
+// imagedefinitions-SERVICE.json.
+func definitionsFile(file string, first, c Container) string {
+	if c.Name == first.Name {
+		return file
+	}
+	ext := filepath.Ext(file)
+	return strings.TrimSuffix(file, ext) + "-" + c.Service + ext
 }
 
 // definition is an item of imagedefinitions.json.
@@ -90,17 +118,23 @@ func (s *Step) writeFiles(ctx context.Context, env runner.Env, reference string)
 	if f.Definitions == "" {
 		return nil
 	}
-	name, guessed, err := s.container(ctx)
+	list, guessed, err := s.containers(ctx)
 	if err != nil {
 		return fault.As(fault.ImageFailed, err)
 	}
-	if err := writeJSON(f.Definitions, []definition{{name, reference}}); err != nil {
-		return err
+	for i, c := range list {
+		file := definitionsFile(f.Definitions, list[0], c)
+		if i > 0 && file == f.Definitions {
+			continue // the same for this service
+		}
+		if err := writeJSON(file, []definition{{c.Name, reference}}); err != nil {
+			return err
+		}
+		if guessed {
+			env.Emit(runner.Warning{Text: fmt.Sprintf("%s is for the container %q, after the repository: set deploy.container if the task definition has another", filepath.Base(file), c.Name)})
+		}
+		env.Emit(runner.Note{Text: fmt.Sprintf("wrote %s, for the container %s", file, c.Name)})
 	}
-	if guessed {
-		env.Emit(runner.Warning{Text: fmt.Sprintf("%s is for the container %q, after the repository: set deploy.container if the task definition has another", filepath.Base(f.Definitions), name)})
-	}
-	env.Emit(runner.Note{Text: fmt.Sprintf("wrote %s, for the container %s", f.Definitions, name)})
 	return nil
 }
 

@@ -19,7 +19,12 @@ func TestFilesNameThePushedImage(t *testing.T) {
 	uri := repository + "@" + in.Digest
 	found := func(name string, err error) Deps {
 		d := anonymous()
-		d.Container = func(context.Context) (string, error) { return name, err }
+		d.Containers = func(context.Context) ([]Container, error) {
+			if name == "" {
+				return nil, err
+			}
+			return []Container{{"web", name}, {"worker", name}}, err
+		}
 		return d
 	}
 	for _, c := range []struct {
@@ -71,5 +76,41 @@ func TestFilesNameThePushedImage(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, refused) && fault.ClassOf(err) != fault.BadInput {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// TestFilesOfSeveralServices: a service whose container has another name has a
+// file of its own, since CodePipeline refuses names that it does not find.
+func TestFilesOfSeveralServices(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	in := makeImage(t, t.TempDir(), random(1000))
+	d := anonymous()
+	d.Containers = func(context.Context) ([]Container, error) {
+		return []Container{{"web", "app"}, {"api", "app"}, {"worker", "job"}}, nil
+	}
+	step := New(Config{Repository: s.host() + "/team/orders", Files: Files{Definitions: filepath.Join(dir, "imagedefinitions.json")}}, d)
+	if err := step.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var e events
+	if _, err := step.Run(t.Context(), e.env(), in); err != nil {
+		t.Fatal(err)
+	}
+	for file, name := range map[string]string{"imagedefinitions.json": "app", "imagedefinitions-worker.json": "job"} {
+		want := `[{"name":"` + name + `","imageUri":"` + s.host() + "/team/orders@" + in.Digest + `"}]` + "\n"
+		if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v, want %s", file, got, err, want)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 2 {
+		t.Errorf("%v, %v", files, err)
+	}
+
+	taken := filepath.Join(dir, "imagedefinitions-worker.json")
+	if err := errors.Join(os.Remove(taken), os.Mkdir(taken, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := step.Check(t.Context()); fault.ClassOf(err) != fault.BadInput || !strings.Contains(err.Error(), "imagedefinitions-worker.json is not a file") {
+		t.Error(err)
 	}
 }

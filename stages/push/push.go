@@ -46,9 +46,9 @@ type Deps struct {
 	// Keychain finds the credentials of registries that are not ECR's; nil
 	// means the Docker configuration and its helpers.
 	Keychain authn.Keychain
-	// Container finds the name of the service's container, for Files; nil, or
-	// an empty name, leaves it to the repository's.
-	Container func(ctx context.Context) (string, error)
+	// Containers finds the services' containers, for Files; nil, or none,
+	// leaves the name to the repository's.
+	Containers func(ctx context.Context) ([]Container, error)
 	// Transport is the network; nil means HTTP with the proxies of the
 	// environment.
 	Transport http.RoundTripper

@@ -76,7 +76,17 @@ func (o Options) pushDeps() push.Deps {
 		}
 	}
 	if o.Spec.Deploy.Deploys() {
-		d.Container = rollout.Each(o.rollout())[0].Container
+		steps := rollout.Each(o.rollout())
+		d.Containers = func(ctx context.Context) (list []push.Container, err error) {
+			for _, s := range steps {
+				name, err := s.Container(ctx)
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, push.Container{Service: s.ServiceName(), Name: name})
+			}
+			return list, nil
+		}
 	}
 	return d
 }
@@ -100,7 +110,9 @@ func (o Options) pushConfig() push.Config {
 	config := o.Spec.Image.Push()
 	config.Dir = o.Dir
 	config.Files.Definitions, config.Files.Detail = o.inProject(config.Files.Definitions), o.inProject(config.Files.Detail)
-	config.Files.Container = o.Spec.Deploy.Container
+	if len(o.Spec.Deploy.Services) == 0 { // which may each have another
+		config.Files.Container = o.Spec.Deploy.Container
+	}
 	return config
 }
 
