@@ -82,11 +82,15 @@ func (i *imageHost) startups(ctx context.Context, rounds int, mavenArgs []string
 			c.took, c.cpu = append(c.took, took), append(c.cpu, cpu)
 			fmt.Printf(" %s %.2f s (%.2f of processor)", c.name, took, cpu)
 		}
+		fmt.Print("; medians so far:")
+		for _, c := range all {
+			fmt.Printf(" %s %.2f s (%.2f)", c.name, c.took.median(), c.cpu.median())
+		}
 		fmt.Println()
 	}
-	fmt.Printf("\n| image | compressed, MB | first HTTP 200, s | of processor, s |\n|---|---|---|---|\n")
+	fmt.Printf("\n| image | compressed, MB | first HTTP 200, s | of processor, s | of Jib's |\n|---|---|---|---|---|\n")
 	for _, c := range all {
-		fmt.Printf("| %s | %.1f | %s | %s |\n", c.name, float64(c.size)/1e6, c.took, c.cpu)
+		fmt.Printf("| %s | %.1f | %s | %s | %s × |\n", c.name, float64(c.size)/1e6, c.took, c.cpu, ratios(c.cpu, all[0].cpu))
 	}
 	fmt.Println()
 	jibs, libraries, full := all[0], all[2], all[3]

@@ -150,7 +150,7 @@ func (s *Step) trainedKey(l *launch, below base) cache.Key {
 		diffIDs[i] = string(layer.DiffID)
 	}
 	key := cache.NewKey("image trained", train.Version).Add("base", diffIDs).Add("java", below.java).
-		Add("environment", config.Env).Add("flags", s.config.JVM).Add("user", config.User).
+		Add("environment", config.Env).Add("base flags", below.flags).Add("flags", s.config.JVM).Add("user", config.User).
 		Add("jars", s.config.packing()).Add("codec", s.config.baseCodec().Name).Add("libraries", l.Libraries)
 	if s.whole() {
 		key = key.Add("others", l.Others).Add("application", string(l.App)).Add("arguments", s.config.Args)
@@ -229,7 +229,7 @@ func (s *Step) trainRequest(env runner.Env, app application, below base) train.R
 	r := train.Request{
 		Store: s.deps.Cache.Blobs, Layers: slices.Concat(below.layers, app.Layers), Codec: s.config.baseCodec(),
 		Java: below.java, Release: below.release, Env: config.Env, User: config.User, Dir: config.WorkingDir,
-		Flags: s.config.JVM, Options: app.Launch.options(below.release), Main: app.Launch.Main, Args: config.Cmd,
+		Base: below.flags, Flags: s.config.JVM, Options: app.Launch.options(below.release), Main: app.Launch.Main, Args: config.Cmd,
 		App: "/" + home + "/app.jar", Whole: s.whole(), Emit: env.Emit,
 	}
 	for _, l := range app.Launch.Libraries {

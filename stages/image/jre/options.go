@@ -24,6 +24,7 @@ func (j JDK) defaultOptions() []string {
 		// task.
 		"-XX:+ExitOnOutOfMemoryError",
 	}
+	options = append(options, startOptions()...)
 	if j.linksOptions() {
 		// The JVM's own warnings go to standard output, into the middle of
 		// JSON logs.
@@ -31,6 +32,30 @@ func (j JDK) defaultOptions() []string {
 	}
 	return options
 }
+
+// startOptions make a start cheaper, trained or not.
+func startOptions() []string {
+	return []string{
+		// The JVM begins with a 64th of the memory, 16 MB of 1 GB, and
+		// collects its way up from there.
+		"-XX:InitialRAMPercentage=" + firstHeap,
+		// It collects the whole heap when its classes take 21 MB for the
+		// first time. A Spring application has 100.
+		"-XX:MetaspaceSize=128m",
+		// On one processor the optimising compiler takes a third of the
+		// start from the application, for methods that only the start calls
+		// so often. Ten times the JVM's own thresholds leave it those that
+		// requests call too, and the code that it makes is the same.
+		"-XX:Tier4InvocationThreshold=50000",
+		"-XX:Tier4MinInvocationThreshold=6000",
+		"-XX:Tier4CompileThreshold=150000",
+		"-XX:Tier4BackEdgeThreshold=400000",
+	}
+}
+
+// firstHeap is the share of the container's memory that the heap begins with,
+// in percent.
+const firstHeap = "25.0"
 
 // maxHeap is the heap's share of the container's memory, in percent.
 const maxHeap = "50.0"

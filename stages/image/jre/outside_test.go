@@ -321,12 +321,12 @@ java -cp /tmp Outside /tmp/libanswer.so %[2]s 300000 >/tmp/out 2>&1 & pid=$!
 while kill -0 $pid && ! grep -q heap= /tmp/out; do sleep 0.1; done
 jcmd $pid Thread.print | grep -q Outside.main && echo threads=shown
 kill $pid; wait; cat /tmp/out
-JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=10 java -XX:+PrintFlagsFinal -version | grep -E "MaxRAMPercentage|ExitOnOutOfMemory"
+JAVA_TOOL_OPTIONS="-XX:MaxRAMPercentage=10 -XX:Tier4InvocationThreshold=5001" java -XX:+PrintFlagsFinal -version | grep -E "MaxRAMPercentage|ExitOnOutOfMemory|Tier4|[ ]MetaspaceSize"
 java -XX:+PrintFlagsFinal -version | grep MaxRAMPercentage'`, root, server.URL)
 	run := exec.Command("unshare", "--mount", "--pid", "--fork", "sh", "-c", script)
 	run.Env = append(base.Env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin:"+strings.TrimPrefix(base.Env[0], "PATH="))
 	out, err := run.CombinedOutput()
-	for _, want := range []string{"native=42\n", "https=private\n", "threads=shown\n", "= 10.000000 ", "= true ", "= " + maxHeap} {
+	for _, want := range []string{"native=42\n", "https=private\n", "threads=shown\n", "= 10.000000 ", "= true ", "= 5001 ", "= 150000 ", "= 134217728 ", "= " + maxHeap} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q (%v) in:\n%s", want, err, out)
 		}

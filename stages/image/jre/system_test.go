@@ -198,7 +198,9 @@ func TestFontsAndOptionsOnlyWhereTheyAreNeeded(t *testing.T) {
 			t.Errorf("%+v: %v", c, extra)
 		}
 	}
-	if got := string(settings(JDK{Major: 11}.defaultOptions())); got != "MaxRAMPercentage="+maxHeap+"\n+ExitOnOutOfMemoryError\n" {
+	want := "MaxRAMPercentage=" + maxHeap + "\n+ExitOnOutOfMemoryError\nInitialRAMPercentage=" + firstHeap + "\nMetaspaceSize=128m\n" +
+		"Tier4InvocationThreshold=50000\nTier4MinInvocationThreshold=6000\nTier4CompileThreshold=150000\nTier4BackEdgeThreshold=400000\n"
+	if got := string(settings(JDK{Major: 11}.defaultOptions())); got != want {
 		t.Errorf("settings %q", got)
 	}
 }

@@ -35,7 +35,11 @@ func (t *training) dump(ctx context.Context, list []string) error {
 	if err := keep(container.Written(place, "/"+Folder+"/"+archiveFile), at(archiveFile)); err != nil {
 		return err
 	}
-	for name, text := range t.texts() {
+	settings, err := t.baseSettings()
+	if err != nil {
+		return err
+	}
+	for name, text := range t.texts(settings) {
 		if err := os.WriteFile(at(name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
@@ -105,8 +109,8 @@ func (t *training) tryArguments() []string {
 // would beat JAVA_TOOL_OPTIONS: so -XX:SharedArchiveFile there names another
 // one, and -Xshare:off there does without. What the JVM has to say of an
 // archive that it does not take goes to stderr: on stdout it would break logs
-// in JSON.
-func (t *training) texts() map[string]string {
+// in JSON. settings are the base's, for the JVM reads the last such file alone.
+func (t *training) texts(settings string) map[string]string {
 	args := []string{"-XX:Flags=/" + Folder + "/" + flagsFile}
 	for _, tag := range t.logTags() {
 		args = append(args, "-Xlog:"+tag+"*=off", "-Xlog:"+tag+"*=warning:stderr")
@@ -115,9 +119,26 @@ func (t *training) texts() map[string]string {
 		args = append(args, "-cp", quoted(t.classPath()))
 	}
 	return map[string]string{
-		flagsFile:     "SharedArchiveFile=/" + Folder + "/" + archiveFile + "\n",
+		flagsFile:     settings + "SharedArchiveFile=/" + Folder + "/" + archiveFile + "\n",
 		argumentsFile: strings.Join(args, "\n") + "\n",
 	}
+}
+
+// baseSettings are the lines of the file that the base's own -XX:Flags names.
+func (t *training) baseSettings() (string, error) {
+	var lines []byte
+	for _, flag := range t.Base {
+		if file, ok := strings.CutPrefix(flag, "-XX:Flags="); ok {
+			var err error
+			if lines, err = os.ReadFile(filepath.Join(t.root, file)); err != nil {
+				return "", fmt.Errorf("read the base's flags: %w", err)
+			}
+		}
+	}
+	if len(lines) > 0 && lines[len(lines)-1] != '\n' {
+		lines = append(lines, '\n')
+	}
+	return string(lines), nil
 }
 
 // logTags are those of the JVM's messages on archives; a tag that it does not

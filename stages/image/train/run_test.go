@@ -80,7 +80,7 @@ func request(t *testing.T, fake string) Request {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{
-		"opt/java/bin/java": java, "etc/passwd": []byte("nonroot:x:65532:65532::/home:/none\n"),
+		"opt/java/bin/java": java, "opt/java/lib/defaults.flags": []byte("MaxRAMPercentage=50.0"), "etc/passwd": []byte("nonroot:x:65532:65532::/home:/none\n"),
 		"app/app.jar": jarOf(t, "com/example/Main.class"), "app/lib/a.jar": jarOf(t, "org/lib/A.class"), "app/lib/s.jar": jarOf(t, "org/snap/S.class"),
 	}
 	var list []oci.File
@@ -171,6 +171,7 @@ func TestRun(t *testing.T) {
 func TestRunWhole(t *testing.T) {
 	r := request(t, "ok")
 	r.Whole = true
+	r.Base = []string{"-XX:Flags=/opt/java/lib/defaults.flags"}
 	a, err := Run(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +179,10 @@ func TestRunWhole(t *testing.T) {
 	files := inLayer(t, r.Store, a.Layer)
 	if files["app/cds/classes.jsa"] != "com/example/Main\njava/lang/Object\norg/lib/A\norg/snap/S\n" || strings.Contains(files["app/cds/java.args"], "-cp") {
 		t.Errorf("%q", files)
+	}
+	// The JVM reads the last file of flags alone.
+	if files["app/cds/jvm.flags"] != "MaxRAMPercentage=50.0\nSharedArchiveFile=/app/cds/classes.jsa\n" {
+		t.Errorf("%q", files["app/cds/jvm.flags"])
 	}
 }
 

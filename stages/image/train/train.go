@@ -33,7 +33,7 @@ import (
 
 // Version belongs into the key of an archive: another version makes another
 // one of the same libraries.
-const Version = "trained start-up 1"
+const Version = "trained start-up 2"
 
 // OldestJava is the first release whose JVM archives classes of the class path
 // without a commercial licence (JEP 310; from 11 on without a flag).
@@ -62,6 +62,7 @@ type Request struct {
 	User    string   // the image's user
 	Dir     string   // the image's working directory
 
+	Base    []string // the JVM flags that a start in the image begins with: the base's own
 	Flags   []string // the user's JVM flags
 	Options []string // what java -jar takes from the manifest, as JVM options
 	Main    string   // the application's main class

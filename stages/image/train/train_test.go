@@ -147,12 +147,12 @@ func TestArchiveFlagsAndFiles(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	tr := training{Request: Request{Libraries: []string{"/app/lib/a.jar", `/app/lib/"b" c\.jar`}, App: "/app/app.jar", Release: 25}}
-	texts := tr.texts()
+	texts := tr.texts("+ExitOnOutOfMemoryError\n")
 	if want := "-XX:Flags=/app/cds/jvm.flags\n-Xlog:cds*=off\n-Xlog:cds*=warning:stderr\n-Xlog:aot*=off\n-Xlog:aot*=warning:stderr\n-cp\n" +
 		`"/app/lib/a.jar:/app/lib/\"b\" c\\.jar:/app/app.jar"` + "\n"; texts[argumentsFile] != want {
 		t.Errorf("%s", texts[argumentsFile])
 	}
-	if want := "SharedArchiveFile=/app/cds/classes.jsa\n"; texts[flagsFile] != want {
+	if want := "+ExitOnOutOfMemoryError\nSharedArchiveFile=/app/cds/classes.jsa\n"; texts[flagsFile] != want {
 		t.Errorf("%s", texts[flagsFile])
 	}
 	for _, r := range []Request{{Release: 17}, {Release: 25, Layers: []oci.Layer{}}} {
