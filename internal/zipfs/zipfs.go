@@ -145,7 +145,7 @@ func (a *Archive) Nested(f *zip.File, limit int64) (*zip.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(r, int64(f.UncompressedSize64))
+	z, err := zip.NewReader(Ahead(r), int64(f.UncompressedSize64))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.Name, err)
 	}

@@ -2,8 +2,11 @@ package appjar
 
 import (
 	"archive/zip"
+	"fmt"
 	"io"
 	"os"
+
+	"github.com/fastship/fastship/internal/zipfs"
 )
 
 // onDisk is the library that lies in a file of its own. Its name is not set.
@@ -16,11 +19,16 @@ func (a *App) onDisk(file string) (Library, error) {
 		Size: info.Size(),
 		Open: func() (io.ReadCloser, error) { return os.Open(file) },
 		Archive: func() (*zip.Reader, io.Closer, error) {
-			z, err := zip.OpenReader(file)
+			f, err := os.Open(file)
 			if err != nil {
 				return nil, nil, err
 			}
-			return &z.Reader, z, nil
+			z, err := zip.NewReader(zipfs.Ahead(f), info.Size())
+			if err != nil {
+				f.Close()
+				return nil, nil, fmt.Errorf("open %s: %w", file, err)
+			}
+			return z, f, nil
 		},
 		Content: func() (io.ReaderAt, io.Closer, error) {
 			f, err := os.Open(file)

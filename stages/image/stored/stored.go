@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/fastship/fastship/internal/zipfs"
 )
 
 // Version names this rewriter: another version may give other bytes for the
@@ -71,13 +73,15 @@ func Read(source io.ReaderAt, size int64) (*Jar, error) {
 		return nil, err
 	}
 	j := &Jar{source: source, length: size, comment: d.comment}
-	var offsets []int64
+	offsets := make([]int64, 0, min(d.count, uint64(len(d.records)/centralLength)))
+	j.entries = make([]entry, 0, cap(offsets))
+	headers := zipfs.Ahead(source)
 	for rest := d.records; len(rest) > 0; {
 		var record []byte
 		if record, rest, err = cut(rest); err != nil {
 			return nil, err
 		}
-		e, err := newEntry(source, record, d.start)
+		e, err := newEntry(headers, record, d.start)
 		if err != nil {
 			return nil, err
 		}
@@ -146,23 +150,26 @@ func newEntry(source io.ReaderAt, record []byte, limit int64) (entry, error) {
 // readLocal reads a local header and returns it without what only zip64
 // needs, and where the content begins.
 func readLocal(source io.ReaderAt, offset int64, name []byte, method uint16) (local []byte, data int64, err error) {
-	head := make([]byte, localLength)
-	if err := readAt(source, head, offset); err != nil {
+	local = make([]byte, localLength+len(name))
+	if err := readAt(source, local, offset); err != nil {
 		return nil, 0, err
 	}
-	if le.Uint32(head) != localSignature || int(le.Uint16(head[26:])) != len(name) || le.Uint16(head[8:]) != method || le.Uint16(head[6:])&flagEncrypted != 0 {
+	if le.Uint32(local) != localSignature || int(le.Uint16(local[26:])) != len(name) || le.Uint16(local[8:]) != method || le.Uint16(local[6:])&flagEncrypted != 0 ||
+		!bytes.Equal(local[localLength:], name) {
 		return nil, 0, unfaithful("entry %q has two headers that differ", name)
 	}
-	rest := make([]byte, len(name)+int(le.Uint16(head[28:])))
-	if err := readAt(source, rest, offset+localLength); err != nil {
-		return nil, 0, err
+	data = offset + int64(len(local))
+	if n := le.Uint16(local[28:]); n > 0 {
+		extra := make([]byte, n)
+		if err := readAt(source, extra, data); err != nil {
+			return nil, 0, err
+		}
+		data += int64(n)
+		extra = withoutZip64(extra)
+		le.PutUint16(local[28:], uint16(len(extra)))
+		local = append(local, extra...)
 	}
-	if !bytes.Equal(rest[:len(name)], name) {
-		return nil, 0, unfaithful("entry %q has two headers that differ", name)
-	}
-	extra := withoutZip64(rest[len(name):])
-	le.PutUint16(head[28:], uint16(len(extra)))
-	return slices.Concat(head, name, extra), offset + localLength + int64(len(rest)), nil
+	return local, data, nil
 }
 
 // arrange finds the order of the entries in the file. They must fill it: the
