@@ -1,7 +1,9 @@
 package main
 
 import (
+	"archive/tar"
 	"archive/zip"
+	"bytes"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,11 +34,16 @@ func writeJar(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	add("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\nMain-Class: example.Main\r\n\r\n")
-	add("example/Main.class", "\xca\xfe\xba\xbe\x00\x00\x00\x3d") // Java 17
+	const class = "\xca\xfe\xba\xbe\x00\x00\x00\x3d" // Java 17
+	add("example/Main.class", class)
 	for _, entry := range args[1:] {
 		for i := range entry {
 			if entry[i] == '=' {
-				add(entry[:i], entry[i+1:])
+				text := entry[i+1:]
+				if text == "CLASS" {
+					text = class
+				}
+				add(entry[:i], text)
 				break
 			}
 		}
@@ -45,12 +52,16 @@ func writeJar(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // writeJavaBase is "javabase DIR": an OCI layout of an image that has Java, as
-// far as its variables go.
+// far as its variables and names of files go.
 func writeJavaBase(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: javabase DIR")
 	}
-	image, err := mutate.AppendLayers(empty.Image, static.NewLayer(make([]byte, 1024), types.OCIUncompressedLayer)) // the tar of nothing
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	ts.Check(w.WriteHeader(&tar.Header{Name: "opt/java/bin/java", Mode: 0o755}))
+	ts.Check(w.Close())
+	image, err := mutate.AppendLayers(empty.Image, static.NewLayer(files.Bytes(), types.OCIUncompressedLayer))
 	ts.Check(err)
 	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
 		OS: "linux", Architecture: runtime.GOARCH,

@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"image":    putImage,
 			"jar":      writeJar,
 			"javabase": writeJavaBase,
+			"example":  writeExample,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
