@@ -29,7 +29,8 @@ type Pointer struct {
 // or more segments joined by "/", each of letters, digits and any of "._-=+@%",
 // neither "." nor "..", 512 bytes at most in all: CheckPointerName tells.
 type PointerStore interface {
-	// GetPointer returns ErrNotFound, wrapped, for an absent pointer.
+	// GetPointer returns ErrNotFound, wrapped, for an absent pointer. Its
+	// errors name the pointer.
 	GetPointer(ctx context.Context, name string) (Pointer, error)
 	// PutPointer moves a pointer whose version is still old, the empty one
 	// standing for an absent pointer, and returns its new version. ErrMoved

@@ -114,10 +114,10 @@ var errAbsent = errors.New("no such pointer")
 func (c *Cache) read(ctx context.Context, store cache.Store, name string, own bool) (*Tree, string, error) {
 	p, err := store.GetPointer(ctx, name)
 	if errors.Is(err, cache.ErrNotFound) {
-		return nil, "", fmt.Errorf("read pointer %s: %w: %w", name, errAbsent, err)
+		return nil, "", fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read pointer %s: %w", name, err)
+		return nil, "", err // which names the pointer
 	}
 	refs, err := decodePointer(name, p.Value)
 	if err != nil {

@@ -35,9 +35,9 @@ func TestImageRunsInDocker(t *testing.T) {
 		{"orders", "at your service", "graceful shutdown"},
 	} {
 		t.Run(c.app, func(t *testing.T) {
-			dir := app(t, c.app)
+			dir := app(t, c.app) // whose Maven job the sandbox's test finds in the cache
 			reference := registry + "/team/" + c.app
-			config(t, dir, "maven: {args: [-DskipTests]}\nimage: {repository: %s, tags: [v1], healthCheck: {command: [/opt/java/bin/java, -version]}}\n", reference)
+			config(t, dir, "image: {repository: %s, tags: [v1], healthCheck: {command: [/opt/java/bin/java, -version]}}\n", reference)
 			run(t, 0, dir, "run")
 			validateEverywhere(t, dir, reference+":v1")
 			if c.app == "hello" {
@@ -137,7 +137,7 @@ func sameEverywhere(t *testing.T, folder, reference string) {
 func zstdPushed(t *testing.T, dir, reference string) bool {
 	t.Helper()
 	repository, tag := reference[:strings.LastIndex(reference, ":")], reference[strings.LastIndex(reference, ":")+1:]
-	config(t, dir, "maven: {args: [-DskipTests]}\nimage: {repository: %s, tags: [%s], compression: zstd}\n", repository, tag)
+	config(t, dir, "image: {repository: %s, tags: [%s], compression: zstd}\n", repository, tag)
 	run(t, 0, dir, "run")
 	sameEverywhere(t, filepath.Join(dir, ".fastship", "image"), reference)
 	if raw := output(t, "skopeo", "inspect", "--tls-verify=false", "--raw", "docker://"+reference); !strings.Contains(raw, "tar+zstd") || strings.Contains(raw, "tar+gzip") {

@@ -49,7 +49,7 @@ func (s *Step) provide(ctx context.Context, env runner.Env, j *job) (release fun
 	d := j.launcher.Of(s.deps.HTTP, func(done, total int64) {
 		env.Emit(runner.Progress{What: "download Maven " + j.launcher.Version, Unit: "bytes", Done: done, Total: total})
 	})
-	path, release, err := d.Provide(ctx, s.deps.Cache, j.said.user)
+	path, release, err := d.Provide(ctx, cmp.Or(s.deps.Mavens, s.deps.Cache), j.said.user)
 	switch {
 	case err == nil:
 		j.launcher.Path = path

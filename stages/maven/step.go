@@ -15,7 +15,8 @@ import (
 
 // Deps are what the step works with.
 type Deps struct {
-	Cache   *cache.Cache // keeps the pinned Maven and what projects asked for
+	Cache   *cache.Cache // keeps what projects asked for
+	Mavens  *cache.Cache // keeps the Mavens that were downloaded; nil means Cache
 	Local   *cache.Cache // what is of use on this machine alone; nil means Cache
 	Environ []string     // NAME=value: Maven's environment
 	Home    string       // the user's home folder

@@ -3,6 +3,7 @@ package maven
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -310,7 +311,7 @@ func (a *afar) Put(ctx context.Context, d cache.Digest, size int64, r io.Reader)
 
 func (a *afar) GetPointer(ctx context.Context, name string) (cache.Pointer, error) {
 	if err := a.enter(ctx, "get pointer"); err != nil {
-		return cache.Pointer{}, err
+		return cache.Pointer{}, fmt.Errorf("read pointer %s: %w", name, err)
 	}
 	return a.Store.GetPointer(ctx, name)
 }

@@ -48,11 +48,7 @@ type CachedTree struct {
 // ReadCacheStatus counts what is kept for opt's scope. It writes nothing; an
 // absent cache is an empty one.
 func ReadCacheStatus(ctx context.Context, opt Options, warn func(error)) (CacheStatus, error) {
-	places, err := cachePlaces(ctx, opt, warn)
-	if err != nil {
-		return CacheStatus{}, err
-	}
-	local, err := openLocal(opt)
+	places, local, err := cachePlaces(ctx, opt, warn)
 	if err != nil {
 		return CacheStatus{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/cache/dir"
 	"github.com/fastship/fastship/cache/tree"
 	"github.com/fastship/fastship/runner"
 )
@@ -18,14 +19,15 @@ type cachePlace struct {
 }
 
 // cachePlaces are the local store and, where there is one, the remote one,
-// which answers. Each fault is told once.
-func cachePlaces(ctx context.Context, opt Options, warn func(error)) ([]cachePlace, error) {
+// which answers; the local one is returned beside them, too. Each fault is told
+// once.
+func cachePlaces(ctx context.Context, opt Options, warn func(error)) ([]cachePlace, *dir.Store, error) {
 	memory, err := openMemory(opt, func(runner.Body) {})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := memory.remotes.check(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	at := func(name, where string, store cache.Store) cachePlace {
 		return cachePlace{name, where, store, tree.New(tree.Config{Own: store, Warn: warn})}
@@ -34,7 +36,7 @@ func cachePlaces(ctx context.Context, opt Options, warn func(error)) ([]cachePla
 	if memory.remotes.own != nil {
 		places = append(places, at("remote", opt.Spec.Cache.Store, memory.remotes.own))
 	}
-	return places, nil
+	return places, memory.store, nil
 }
 
 // CacheVerified is what a verification read in one place, and what was wrong
@@ -58,7 +60,7 @@ func VerifyCache(ctx context.Context, opt Options, warn func(error)) ([]CacheVer
 // atEach does the same in every place; what one refuses does not spare the
 // others.
 func atEach[T any](ctx context.Context, opt Options, warn func(error), work func(cachePlace) (T, error)) ([]T, error) {
-	places, err := cachePlaces(ctx, opt, warn)
+	places, _, err := cachePlaces(ctx, opt, warn)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 	config := opt.Spec.Maven
 	config.Dir = opt.Dir
 	return maven.New(config, maven.Deps{
-		Cache: &memory.Cache, Local: &memory.local, Repositories: &memory.repositories, CI: opt.CI,
+		Cache: &memory.Cache, Mavens: &memory.pinned, Local: &memory.local, Repositories: &memory.repositories, CI: opt.CI,
 		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain,
 	})
 }

@@ -30,6 +30,7 @@ const sendGrace = 30 * time.Second
 type memory struct {
 	cache.Cache
 	local        cache.Cache // this machine's alone, --force or not
+	pinned       cache.Cache // for what is the same whenever it comes, --force or not
 	repositories maven.Repositories
 	store        *dir.Store // this machine's
 	remotes      remotes
@@ -73,6 +74,7 @@ func (m *memory) use(store *dir.Store) {
 		m.Blobs, m.Actions = m.tiers, m.tiers
 		trees.Own, trees.Base, trees.Local = m.remotes.own, m.remotes.base, store
 	}
+	m.pinned = m.Cache
 	if m.force {
 		m.Actions = forgetful{m.Actions}
 	}

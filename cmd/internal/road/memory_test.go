@@ -8,7 +8,7 @@ import (
 )
 
 // TestForceLeavesThisHostsOwnMemory: --force does the work again; what tells
-// this host how to do it faster stays.
+// this host how to do it faster stays, and so does a Maven that was downloaded.
 func TestForceLeavesThisHostsOwnMemory(t *testing.T) {
 	m, err := openMemory(Options{Spec: &spec.Spec{}, CacheDir: t.TempDir(), Force: true}, nil)
 	if err != nil {
@@ -21,5 +21,8 @@ func TestForceLeavesThisHostsOwnMemory(t *testing.T) {
 	}
 	if got, _, ok := cache.Lookup[string](t.Context(), &m.local, key); !ok || got != "kept" {
 		t.Errorf("this host forgot: %q, %v", got, ok)
+	}
+	if got, _, ok := cache.Lookup[string](t.Context(), &m.pinned, key); !ok || got != "kept" {
+		t.Errorf("a downloaded Maven is forgotten: %q, %v", got, ok)
 	}
 }

@@ -22,6 +22,7 @@ type archived struct {
 	classpath bool // has a classpath.idx
 	layers    bool // has a layers.idx
 	script    bool // a launch script in front
+	soak      bool // for long runs: another of its like is left
 	name      string
 }
 
@@ -30,10 +31,10 @@ func archives() []archived {
 		{set: "2.3", version: "2.3.12.RELEASE", classpath: true, name: "boot-2.3.jar"}, // layers came with 2.4, unasked
 		{set: "2.7", version: "2.7.18", classpath: true, layers: true, script: true, name: "boot-2.7.jar"},
 		{set: "3.1", version: "3.1.12", name: "boot-3.1-exec.jar"}, // as Gradle packs it without layers
-		{set: "3.2", version: "3.2.12", classpath: true, name: "boot-3.2.jar"},
-		{set: "3.5", version: "3.5.7", classpath: true, layers: true, name: "boot-3.5.jar"},
+		{set: "3.2", version: "3.2.12", classpath: true, soak: true, name: "boot-3.2.jar"},
+		{set: "3.5", version: "3.5.7", classpath: true, layers: true, soak: true, name: "boot-3.5.jar"},
 		{set: "4.0", version: "4.0.0", classpath: true, layers: true, name: "boot-4.0.jar"},
-		{set: "2.7", version: "2.7.18", war: true, name: "boot-2.7.war"},
+		{set: "2.7", version: "2.7.18", war: true, soak: true, name: "boot-2.7.war"},
 		{set: "3.5", version: "3.5.7", war: true, jsp: true, classpath: true, layers: true, name: "boot-3.5.war"},
 		{set: "4.0", version: "4.0.0", war: true, classpath: true, layers: true, name: "boot-4.0.war"},
 	}
@@ -94,12 +95,16 @@ func (b archived) pack(t *testing.T, f fixtures) []byte {
 	return a.bytes(t)
 }
 
-// TestKinds runs every kind out of its own image.
+// TestKinds runs every kind out of its own image; with FASTSHIP_MORE_KINDS
+// (a long run, see .ci/soak) more versions of Spring Boot's.
 func TestKinds(t *testing.T) {
 	l := newLab(t)
 	f := prepare(t, l)
 	jars := map[string]string{} // by name: what to make an image of
 	for _, b := range archives() {
+		if b.soak && os.Getenv("FASTSHIP_MORE_KINDS") == "" {
+			continue
+		}
 		jars[b.name] = f.write(t, b.name, b.pack(t, f))
 	}
 	jars["plain"], jars["shaded"], jars["thin"] = f.plain(t), f.shaded(t), f.thin(t)
