@@ -53,7 +53,7 @@ done < needs
 failed=0
 [ -e act ] && . ./act
 mkdir -p target
-cat needs "$HOST/app.jar" > target/a-1.jar
+cat needs "$HOST/app.jar" > "target/.a-1.$$" && mv "target/.a-1.$$" target/a-1.jar # another run may read it
 say '{"event":"ended","state":"ProjectSucceeded","project":"g:a","file":"'$PWD'/target/a-1.jar","classpath":[]}'
 say '{"event":"end"}'
 exit $failed
