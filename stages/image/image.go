@@ -76,6 +76,10 @@ type Deps struct {
 	// Zstd tells whether all that will pull a pushed image is known to read
 	// zstd layers. Nil means that nobody is known.
 	Zstd func(context.Context) bool
+	// Coming is told, once and as soon as it is sure, that a new image is being
+	// made, with how many blobs of its own at least. It returns at once; what it
+	// returns is called when there will be no image after all. Nil tells nobody.
+	Coming func(ctx context.Context, blobs int) (withdraw func(context.Context))
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.
 	Keychain authn.Keychain

@@ -77,7 +77,8 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 
 // makeLayers fills the application's layers in order, from the cache or
 // written now, and returns how many had to be written.
-func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application) (int, error) {
+// coming is called before the first of them is written.
+func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming func()) (int, error) {
 	roles, files, err := planLayers(jar)
 	if err != nil {
 		return 0, err
@@ -95,6 +96,7 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 		group.Go(func() error {
 			var err error
 			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
+				coming()
 				l, err := s.writeLayer(ctx, role, files[role])
 				return l, []cache.Descriptor{l.Descriptor}, err
 			})

@@ -235,8 +235,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	targets = s.again(targets)
 	before, _ := oci.ReadLayout(s.config.Layout, "")
-	out, written, err := s.make(ctx, env, in, targets)
+	coming, withdraw := s.coming(ctx, env, len(targets))
+	out, written, err := s.make(ctx, env, in, targets, coming)
 	if err != nil {
+		withdraw()
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
 		}
@@ -259,7 +261,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
-func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target) (Out, int, error) {
+func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming func()) (Out, int, error) {
 	book := stamp.Open(s.deps.State)
 	defer book.Save()
 	key := s.name(book, in, targets)
@@ -293,12 +295,12 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 	defer jar.Close()
 	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
 	app.warn(env)
-	out, written, err := s.build(ctx, env, in, targets, book, jar, &app)
+	out, written, err := s.build(ctx, env, in, targets, book, jar, &app, coming)
 	if lost(err) {
 		// Between look-up and use a blob was evicted or found to be broken,
 		// and is out of the cache now: what is missing is made again.
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
-		out, written, err = s.build(ctx, env, in, targets, book, jar, &app)
+		out, written, err = s.build(ctx, env, in, targets, book, jar, &app, coming)
 	}
 	if err == nil {
 		app.note(env)
@@ -314,7 +316,7 @@ func (s *Step) options(in In, book *stamp.Book) appjar.Options {
 
 // build reads the jar and makes base and layers side by side, then the image
 // of them.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application) (Out, int, error) {
+func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application, coming func()) (Out, int, error) {
 	var (
 		below   []base
 		written int
@@ -331,7 +333,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 		return err
 	})
 	group.Go(func() (err error) {
-		written, err = s.makeLayers(groupCtx, jar, app)
+		written, err = s.makeLayers(groupCtx, jar, app, coming)
 		return err
 	})
 	group.Go(func() (err error) {

@@ -35,6 +35,7 @@ type repository struct {
 	base  string            // the base's repository in this registry; empty when it is in another
 	seen  view              // what was found there last
 	there map[string]string // what the tags named before, by tag; for messages
+	ahead *ahead            // uploads that are open already; nil for none
 }
 
 // parallel is how many blobs are asked for or sent at once.

@@ -234,6 +234,14 @@ func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in
 		return r, err
 	}
 	defer s.save(env, remote)
+	defer func() {
+		if remote.ahead.unused() {
+			env.Background("take back uploads that were opened for nothing", func(ctx context.Context) error {
+				remote.withdraw(ctx)
+				return nil
+			})
+		}
+	}()
 	if err := s.create(ctx, env, remote); err != nil {
 		return r, err
 	}

@@ -42,6 +42,8 @@ type transfer struct {
 	resumed bool     // bytes of an earlier request are in it
 	fresh   bool     // go on with nothing
 	patch   bool     // the registry refused the blob in the closing PUT
+	early   bool     // the open upload is older than what it is for
+	own     bool     // such a one was of no use: open another
 	mounted bool     // it came from another repository
 }
 
@@ -107,7 +109,16 @@ func (t *transfer) try(ctx context.Context) error {
 	if done || err != nil {
 		return err
 	}
-	if err = t.send(ctx); !refusesPut(err) || t.patch {
+	err = t.send(ctx)
+	if t.early && !t.own && t.lost(err) { // it rested for too long, perhaps
+		t.own, t.place, t.sent = true, nil, 0
+		t.count.set(0)
+		if done, err := t.open(ctx); done || err != nil {
+			return err
+		}
+		err = t.send(ctx)
+	}
+	if !refusesPut(err) || t.patch {
 		return err
 	}
 	// Once more in an upload of its own: by PATCH, and then that is the way;
@@ -159,6 +170,13 @@ func (t *transfer) open(ctx context.Context) (done bool, err error) {
 	if !small {
 		holder = t.r.holder(t.blob)
 	}
+	if !small && holder == "" && !t.own {
+		if t.place = t.r.ahead.take(ctx); t.place != nil {
+			t.early = true
+			t.rests()
+			return false, nil
+		}
+	}
 	switch {
 	case small:
 		query.Set("digest", string(t.blob.Digest))
@@ -188,10 +206,15 @@ func (t *transfer) open(ctx context.Context) (done bool, err error) {
 	if t.place, err = resp.Location(); err != nil {
 		return false, fmt.Errorf("the registry gave no place to upload to: %w", err)
 	}
+	t.rests()
+	return false, nil
+}
+
+// rests notes the upload that was opened, for a later run to go on with.
+func (t *transfer) rests() {
 	if t.blob.Size >= resumable {
 		t.session.keep(t.place.String(), 0)
 	}
-	return false, nil
 }
 
 // refusesMount: the login may not read the other repository, or it is gone.

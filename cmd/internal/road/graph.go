@@ -25,7 +25,13 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	if opt.deploys() {
 		service = rollout.Stage(opt.rollout())
 	}
-	made, img, pushed := buildImage(b, opt, memory, service)
+	var pushing *push.Step // nil: nothing is pushed
+	made, img, pushed := buildImage(b, opt, memory, service, func(ctx context.Context, blobs int) func(context.Context) {
+		if pushing == nil {
+			return func(context.Context) {}
+		}
+		return pushing.Expect(ctx, blobs)
+	})
 	switch {
 	case opt.Sandbox:
 		reference := runner.Add(b, place.pushStep(), pushed)
@@ -35,7 +41,8 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 	case opt.Spec.Image.Repository == "" && opt.Spec.Deploy.Deploys():
 		return nil, fault.New(fault.BadInput, "set image.repository to where ECS pulls the image from", "fastship.yaml: deploy.service needs image.repository")
 	case opt.Spec.Image.Repository != "":
-		reference := runner.Add(b, push.New(opt.pushConfig(), opt.attaching(&memory.Cache, made)), pushed)
+		pushing = push.New(opt.pushConfig(), opt.attaching(&memory.Cache, made))
+		reference := runner.Add(b, pushing, pushed)
 		if service != nil {
 			runner.Add(b, service, runner.Join(b, reference, img, rolloutIn))
 		}
@@ -49,17 +56,17 @@ func (o Options) deploys() bool {
 }
 
 // buildImage joins the stages from the source, or a jar that is there, to the
-// image.
-func buildImage(b *runner.Builder, opt Options, memory *memory, service destination) (*image.Step, runner.Ref[image.Out], runner.Ref[push.In]) {
+// image. coming is told of a new image before it is made.
+func buildImage(b *runner.Builder, opt Options, memory *memory, service destination, coming func(context.Context, int) func(context.Context)) (*image.Step, runner.Ref[image.Out], runner.Ref[push.In]) {
 	if opt.Jar != nil {
-		made := imageStep(opt, &memory.Cache, nil, service)
+		made := imageStep(opt, &memory.Cache, nil, service, coming)
 		img := runner.Add(b, made, runner.Value(b, *opt.Jar))
 		return made, img, runner.Map(b, img, func(i image.Out) push.In { return pushIn(source.Out{}, i) })
 	}
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
 	job := mavenStep(opt, memory)
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
-	made := imageStep(opt, &memory.Cache, job, service)
+	made := imageStep(opt, &memory.Cache, job, service, coming)
 	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
 	return made, img, runner.Join(b, src, img, pushIn)
 }
@@ -157,13 +164,13 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
 // that cannot link is found before anything is built.
-func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination) *image.Step {
+func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination, coming func(context.Context, int) func(context.Context)) *image.Step {
 	config := opt.Spec.Image.Image()
 	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
 	config.Outputs.Copy, config.Outputs.Whole = opt.CopyLayout, opt.Whole
 	config.Layout, config.Dir = filepath.Join(opt.stateDir(), "image"), opt.Dir
 	config.Pushed = config.Pushed && !opt.Sandbox
-	deps := image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), JDK: func(ctx context.Context) (string, error) {
+	deps := image.Deps{Cache: memory, State: opt.stateDir(), Getenv: lookup(opt.Environ), Keychain: push.Keychain(opt.pushDeps()), Coming: coming, JDK: func(ctx context.Context) (string, error) {
 		if opt.Jar != nil {
 			return opt.Jar.JavaHome, nil
 		}

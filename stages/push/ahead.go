@@ -1,0 +1,102 @@
+package push
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+)
+
+// ahead are uploads that were opened before anybody knew of what. A nil ahead
+// has none.
+type ahead struct {
+	places chan *url.URL // one for each that was asked for; nil where there is none
+
+	mu   sync.Mutex
+	left int // that nobody has taken
+}
+
+// Expect is told that a new image is being made, with at least that many blobs
+// of its own. Where the registry wants an upload to be opened before a blob is
+// sent, and has the last image that this machine pushed, the uploads are opened
+// meanwhile: no request more, a round trip less, and connections that a long
+// build let go stale are open again. It returns at once; ctx ends with the
+// run. What it returns takes the uploads back, should there be no image after
+// all. Expect is called after Check, before Run, and once.
+func (s *Step) Expect(ctx context.Context, blobs int) (withdraw func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.remote
+	if r == nil || s.absent || !r.seen.ours || !r.memory.read().NoSingle {
+		return func(context.Context) {}
+	}
+	count := min(blobs, parallel)
+	r.ahead = &ahead{places: make(chan *url.URL, count), left: count}
+	for range count {
+		go func() { r.ahead.places <- r.openUpload(ctx) }()
+	}
+	return r.withdraw
+}
+
+// openUpload asks for an upload; nil when the registry, or the network, does
+// not give one: then it is asked again when there is something to send.
+func (r *repository) openUpload(ctx context.Context) *url.URL {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("blobs/uploads/"), http.NoBody)
+	if err != nil {
+		return nil
+	}
+	resp, err := r.do(req, http.StatusAccepted)
+	if err != nil {
+		return nil
+	}
+	place, err := resp.Location()
+	if err != nil {
+		return nil
+	}
+	return place
+}
+
+// take waits for an upload that is being opened; nil when there is none left.
+func (a *ahead) take(ctx context.Context) *url.URL {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	if a.left == 0 {
+		a.mu.Unlock()
+		return nil
+	}
+	a.left--
+	a.mu.Unlock()
+	select {
+	case place := <-a.places:
+		return place
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// unused tells whether some were opened for nothing.
+func (a *ahead) unused() bool {
+	if a == nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.left > 0
+}
+
+// withdraw takes back what nobody took (distribution-spec's implementations
+// know DELETE of an upload). Registries forget open uploads by themselves after
+// some days, so a refusal is as well.
+func (r *repository) withdraw(ctx context.Context) {
+	for r.ahead.unused() {
+		place := r.ahead.take(ctx)
+		if place == nil {
+			continue
+		}
+		if req, err := http.NewRequestWithContext(ctx, http.MethodDelete, place.String(), nil); err == nil {
+			_, _ = r.do(req, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
+		}
+	}
+}
