@@ -2,9 +2,6 @@ package inflate
 
 import "io"
 
-// maxRepeat is how far one repetition can write beyond the last length.
-const maxRepeat = 138
-
 // order is that of the precode's lengths: RFC 1951, 3.2.7.
 var order = [precodeSymbols]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
@@ -18,59 +15,70 @@ func (d *Decoder) codes() error {
 	if literals > maxLiterals || distances > maxDistances {
 		return d.damaged()
 	}
-	var precode [precodeSymbols]uint8
+	var lengths [precodeSymbols]uint8
 	for _, symbol := range order[:precodes] {
 		n, err := d.take(3)
 		if err != nil {
 			return err
 		}
-		precode[symbol] = uint8(n)
+		lengths[symbol] = uint8(n)
 	}
-	if !d.build(d.precode[:], precodeBits, precode[:], d.precodeEntries[:]) {
+	d.literalCode.clear()
+	for symbol, length := range lengths {
+		d.literalCode.add(symbol, length)
+	}
+	if !d.literalCode.build(d.precode[:], precodeBits, d.precodeEntries[:]) {
 		return d.damaged()
 	}
-	if err := d.codeLengths(int(literals + distances)); err != nil {
+	if err := d.codeLengths(int(literals), int(distances)); err != nil {
 		return err
 	}
-	if !d.build(d.literals[:], literalBits, d.lengths[:literals], d.literalEntries[:]) ||
-		!d.build(d.distances[:], distanceBits, d.lengths[literals:][:distances], d.distanceBases[:]) {
+	if !d.literalCode.build(d.literals[:], literalBits, d.literalEntries[:]) || !d.distanceCode.build(d.distances[:], distanceBits, d.distanceBases[:]) {
 		return d.damaged()
 	}
 	return nil
 }
 
-// codeLengths reads that many lengths: those of both codes in one row.
-func (d *Decoder) codeLengths(count int) error {
-	for i := 0; i < count; {
+// codeLengths reads the lengths of both codes, which are one row.
+func (d *Decoder) codeLengths(literals, distances int) error {
+	d.literalCode.clear()
+	d.distanceCode.clear()
+	length := -1 // the last one
+	for i := 0; i < literals+distances; {
 		if d.n < precodeBits+7 { // a code and its number
 			d.fill()
 		}
 		e := d.precode[d.bits&(precodeTable-1)]
 		taken := uint(e & 255)
+		n := 1
 		switch {
 		case taken > d.n:
 			return io.ErrUnexpectedEOF
 		case e&literal != 0:
-			d.lengths[i] = uint8(e >> 16)
-			i++
-			d.drop(taken)
-			continue
-		case e&special != 0 || e&last != 0 && i == 0:
+			length = int(e >> 16 & maxCode)
+		case e&special != 0 || e&last != 0 && length < 0:
 			return d.damaged()
-		}
-		var length uint8
-		if e&last != 0 {
-			length = d.lengths[i-1]
-		}
-		n := int(e>>16) + int(d.bits&(1<<taken-1)>>(e>>8&15))
-		row := d.lengths[i:][:n] // there is room for one too long
-		for j := range row {
-			row[j] = length
-		}
-		if i += n; i > count {
-			return d.damaged()
+		default:
+			if e&last == 0 {
+				length = 0
+			}
+			if n = int(e>>16) + int(d.bits&(1<<taken-1)>>(e>>8&15)); i+n > literals+distances {
+				return d.damaged()
+			}
 		}
 		d.drop(taken)
+		if n > 1 && length == 0 {
+			i += n
+			continue
+		}
+		for ; n > 0; n-- {
+			if i < literals {
+				d.literalCode.add(i, uint8(length))
+			} else {
+				d.distanceCode.add(i-literals, uint8(length))
+			}
+			i++
+		}
 	}
 	return nil
 }

@@ -40,17 +40,18 @@ type Decoder struct {
 	literals  [literalTable]entry // of the current block
 	distances [distanceTable]entry
 	precode   [precodeTable]entry
-	lengths   [maxLiterals + maxDistances + maxRepeat]uint8 // of a block's codes
+
+	literalCode  code // scratch
+	distanceCode code
 
 	fixedLiterals  [literalTable]entry
 	fixedDistances [distanceTable]entry
-	symbols        [maxSymbols]uint16 // scratch: by the length of their codes
 	literalEntries [fixedSymbols]entry
 	distanceBases  [fixedDistances]entry
 	precodeEntries [precodeSymbols]entry
 }
 
-// NewDecoder makes a decoder: some 25 KB.
+// NewDecoder makes a decoder: some 40 KB.
 func NewDecoder() *Decoder {
 	d := new(Decoder)
 	d.alphabets()

@@ -80,127 +80,118 @@ func (d *Decoder) alphabets() {
 	d.precodeEntries[18] = 11<<16 | 7
 }
 
-// fixed makes the tables of RFC 1951, 3.2.6.
-func (d *Decoder) fixed() {
-	lengths := d.lengths[:fixedSymbols]
-	for i := range lengths {
-		switch {
-		case i < 144:
-			lengths[i] = 8
-		case i < 256:
-			lengths[i] = 9
-		case i < 280:
-			lengths[i] = 7
-		default:
-			lengths[i] = 8
-		}
-	}
-	d.build(d.fixedLiterals[:], literalBits, lengths, d.literalEntries[:])
-	lengths = d.lengths[:fixedDistances]
-	for i := range lengths {
-		lengths[i] = 5
-	}
-	d.build(d.fixedDistances[:], distanceBits, lengths, d.distanceBases[:])
+// code is a Huffman code: its symbols, in order, by the length of their codes
+// in bits (RFC 1951, 3.2.2). Those of length 0 have none.
+type code struct {
+	count   [maxCode + 1]uint16
+	symbols [maxCode + 1][maxSymbols]uint16
 }
 
-// build makes the table, and second ones, of the code whose lengths are given
-// by symbol (RFC 1951, 3.2.2). It is false for a code that has too many or too
-// few; one of a single bit and none at all are allowed.
-func (d *Decoder) build(table []entry, tableBits uint, lengths []uint8, entries []entry) bool {
-	var count [maxCode + 1]uint16
-	for _, n := range lengths {
-		count[n&maxCode]++
+func (c *code) clear() { c.count = [maxCode + 1]uint16{} }
+
+func (c *code) add(symbol int, length uint8) {
+	row := &c.symbols[length&maxCode]
+	at := &c.count[length&maxCode]
+	row[*at] = uint16(symbol)
+	*at++
+}
+
+// fixed makes the tables of RFC 1951, 3.2.6.
+func (d *Decoder) fixed() {
+	for i := range fixedSymbols {
+		switch {
+		case i < 144:
+			d.literalCode.add(i, 8)
+		case i < 256:
+			d.literalCode.add(i, 9)
+		case i < 280:
+			d.literalCode.add(i, 7)
+		default:
+			d.literalCode.add(i, 8)
+		}
 	}
-	longest := maxCode
-	for longest > 0 && count[longest] == 0 {
-		longest--
+	for i := range fixedDistances {
+		d.distanceCode.add(i, 5)
 	}
-	// Where the symbols of each length begin, and how many codes are left.
-	var start [maxCode + 2]uint16
-	left := 1
-	for n := 1; n <= longest; n++ {
-		left = left<<1 - int(count[n])
+	d.literalCode.build(d.fixedLiterals[:], literalBits, d.literalEntries[:])
+	d.distanceCode.build(d.fixedDistances[:], distanceBits, d.distanceBases[:])
+}
+
+// build makes the code's table, and second ones. It is false for a code that
+// has too many or too few; one of a single bit and none at all are allowed.
+func (c *code) build(table []entry, tableBits int, entries []entry) bool {
+	used, left := 0, 1
+	for _, n := range c.count[1:] {
+		left = left<<1 - int(n)
 		if left < 0 {
 			return false
 		}
-		start[n+1] = start[n] + count[n]
+		used += int(n)
 	}
-	used := int(start[longest+1])
-	if left > 0 {
-		if used > 1 || longest > 1 {
-			return false
-		}
-		for i := range table[:1<<tableBits] {
-			table[i] = invalid
-		}
-		for i, n := range lengths {
-			if n == 1 {
-				for at := 0; at < 1<<tableBits; at += 2 {
-					table[at] = coded(entries[i], 1)
-				}
-			}
-		}
+	if left == 0 {
+		c.assign(table, tableBits, entries)
 		return true
 	}
-	for symbol, n := range lengths {
-		if n != 0 {
-			at := &start[n&maxCode]
-			d.symbols[*at] = uint16(symbol)
-			*at++
+	if used > 1 || used != int(c.count[1]) {
+		return false
+	}
+	for i := range table[:1<<tableBits] {
+		table[i] = invalid
+	}
+	for _, symbol := range c.symbols[1][:used] {
+		for i := 0; i < 1<<tableBits; i += 2 {
+			table[i] = coded(entries[symbol], 1)
 		}
 	}
-	d.assign(table, tableBits, &count, d.symbols[:used], entries)
 	return true
 }
 
 // coded adds the bits of the code, or of its part in this table.
-func coded(e entry, n uint) entry { return e + entry(n)<<8 + entry(n) }
+func coded(e entry, n int) entry { return e + entry(n)<<8 + entry(n) }
 
-// assign gives a complete code's codes to symbols, which are sorted by length.
-// Codes are counted up; in the stream their bits come highest first, so here
-// they stand mirrored. A table of n bits is one of n+1 bits when it is written
-// twice, so it grows with the codes.
-func (d *Decoder) assign(table []entry, tableBits uint, count *[maxCode + 1]uint16, symbols []uint16, entries []entry) {
-	code, n := uint(0), uint(1) // the mirrored code and its bits
-	for ; n <= tableBits; n++ {
-		for _, symbol := range symbols[:count[n]] {
-			table[code] = coded(entries[symbol], n)
-			code = next(code, n)
+// assign gives a complete code's codes to its symbols. Codes are counted up; in
+// the stream their bits come highest first, so here they stand mirrored. A
+// table of n bits is one of n+1 bits when it is written twice, so it grows
+// with the codes.
+func (c *code) assign(table []entry, tableBits int, entries []entry) {
+	mirrored := uint(0)
+	for n := 1; n <= tableBits; n++ {
+		for _, symbol := range c.symbols[n][:c.count[n]] {
+			table[mirrored] = coded(entries[symbol], n)
+			mirrored = next(mirrored, n)
 		}
-		symbols = symbols[count[n]:]
 		if n < tableBits {
 			copy(table[1<<n:2<<n], table[:1<<n])
 		}
 	}
-	at, second, prefix := uint(1)<<tableBits, uint(0), ^uint(0) // the second table: where, of how many bits, for which first ones
-	for ; len(symbols) > 0; n++ {
-		for left := uint(count[n]); left > 0; left-- {
-			if p := code & (1<<tableBits - 1); p != prefix {
-				if prefix != ^uint(0) {
+	at, second, prefix := uint(1)<<tableBits, 0, ^uint(0) // the second table: where, of how many bits, behind which ones
+	for n := tableBits + 1; n <= maxCode; n++ {
+		for i, symbol := range c.symbols[n][:c.count[n]] {
+			if p := mirrored & (1<<tableBits - 1); p != prefix {
+				if second > 0 {
 					at += 1 << second
 				}
 				prefix, second = p, n-tableBits
-				for fit := left; fit < 1<<second; fit = fit<<1 + uint(count[tableBits+second]) {
+				for fit := int(c.count[n]) - i; fit < 1<<second; fit = fit<<1 + int(c.count[tableBits+second]) {
 					second++
 				}
 				table[p] = special | link | entry(at)<<16 | entry(second)<<8 | entry(tableBits)
 			}
-			e := coded(entries[symbols[0]], n-tableBits)
-			symbols = symbols[1:]
-			for i := at + code>>tableBits; i < at+1<<second; i += 1 << (n - tableBits) {
+			e := coded(entries[symbol], n-tableBits)
+			for i := at + mirrored>>tableBits; i < at+1<<second; i += 1 << (n - tableBits) {
 				table[i] = e
 			}
-			code = next(code, n)
+			mirrored = next(mirrored, n)
 		}
 	}
 }
 
 // next counts a mirrored code of n bits up.
-func next(code, n uint) uint {
-	zeros := ^code & (1<<n - 1)
+func next(mirrored uint, n int) uint {
+	zeros := ^mirrored & (1<<n - 1)
 	if zeros == 0 {
 		return 0 // it was the last one
 	}
 	highest := uint(1) << (bits.Len(zeros) - 1)
-	return code&(highest-1) | highest
+	return mirrored&(highest-1) | highest
 }
