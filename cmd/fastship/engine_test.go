@@ -53,7 +53,7 @@ func TestImageRunsInDocker(t *testing.T) {
 			id := docker(t, "run", "-d", "-P", "--publish", "127.0.0.1::8080", "--memory", "512m", reference)
 			t.Cleanup(func() { exec.Command("docker", "rm", "-f", id).Run() })
 			address := strings.Fields(docker(t, "port", id, "8080/tcp"))[0]
-			body := answer(t, "http://"+address+"/", 60*time.Second)
+			body := answer(t, "http://"+address+"/", 2*time.Minute)
 			if !strings.Contains(body, c.ready) {
 				t.Errorf("GET / answers %q, want %q in it", body, c.ready)
 			}

@@ -11,12 +11,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/fastship/fastship/internal/awsconf"
@@ -262,156 +260,6 @@ func TestECRRepository(t *testing.T) {
 	}
 }
 
-// TestECRMounts takes blobs from a repository that this machine pushed to, and
-// from the base's, where the account allows it.
-func TestECRMounts(t *testing.T) {
-	for _, mounting := range []bool{true, false} {
-		a := newAccount(t, ecrtest.Options{Mounting: mounting})
-		a.Create("bills")
-		lib := random(400_000)
-		if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), lib, random(10))); err != nil {
-			t.Fatal(err)
-		}
-		in := makeImage(t, t.TempDir(), lib, random(20))
-		r, e, err := a.push(t, Config{Repository: ecrRegistry + "/bills"}, in)
-		if err != nil || a.Tag("bills", r.Out.Tags[0]) != in.Digest {
-			t.Fatal(err)
-		}
-		if (r.Out.Bytes < 100_000) != mounting || (r.Out.Reused == 1) != mounting {
-			t.Errorf("mounting %v: %+v", mounting, r.Out)
-		}
-		if e.last.Done != e.last.Total {
-			t.Errorf("progress %+v", e.last)
-		}
-	}
-	a := newAccount(t, ecrtest.Options{Mounting: true})
-	a.Create("base/java")
-	base := random(400_000)
-	other := *a
-	other.deps.State = ""
-	if _, _, err := other.push(t, Config{Repository: ecrRegistry + "/base/java"}, makeImage(t, t.TempDir(), base)); err != nil {
-		t.Fatal(err)
-	}
-	in := makeImage(t, t.TempDir(), base, random(20))
-	in.Base = ecrRegistry + "/base/java:21@" + in.Digest
-	if r, _, err := a.push(t, Config{}, in); err != nil || r.Out.Bytes > 100_000 || r.Out.Reused != 1 {
-		t.Errorf("%+v, %v", r.Out, err)
-	}
-}
-
-// TestECRRefusesPut: a registry that wants PATCH is sent that, and remembered.
-func TestECRRefusesPut(t *testing.T) {
-	a := newAccount(t, ecrtest.Options{RefusePut: true})
-	for i, most := range []int{99, 0} {
-		a.Asked()
-		if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), random(200_000), random(300_000))); err != nil {
-			t.Fatal(err)
-		}
-		asked := fmt.Sprint(a.Asked())
-		refused := strings.Count(asked, "PUT blobs") - strings.Count(asked, "PATCH blobs")
-		if strings.Count(asked, "PATCH blobs") != 3 || refused > most || i == 0 && refused == 0 {
-			t.Errorf("push %d asked %s", i, asked)
-		}
-	}
-}
-
-// TestECRChunks sends a large blob in parts; one that is cut is sent again
-// alone, and one that ECR does not go on with begins anew.
-func TestECRChunks(t *testing.T) {
-	for name, act := range map[string]func(w http.ResponseWriter){
-		"cut":  func(w http.ResponseWriter) { hijack(w) },
-		"busy": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
-		"416":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			a := newAccount(t, ecrtest.Options{})
-			var mu sync.Mutex
-			patches := 0
-			a.Before(func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method != http.MethodPatch {
-					return false
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if patches++; patches != 2 {
-					return false
-				}
-				act(w)
-				return true
-			})
-			step := a.step(Config{})
-			if err := step.Check(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			step.remote.chunk = 5 << 20
-			in := makeImage(t, t.TempDir(), random(17<<20))
-			var e events
-			r, err := step.Run(t.Context(), e.env(), in)
-			if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest {
-				t.Fatal(err)
-			}
-			want := 5 // four parts, one of them twice
-			if name == "416" {
-				want = 6 // one, refused, and four
-			}
-			if patches != want || e.last.Done != r.Out.Bytes {
-				t.Errorf("%d parts, want %d; progress %+v of %d", patches, want, e.last, r.Out.Bytes)
-			}
-		})
-	}
-}
-
-// TestECRKilled: a run that was killed within a large blob leaves the parts
-// that ECR has confirmed to the next one.
-func TestECRKilled(t *testing.T) {
-	a := newAccount(t, ecrtest.Options{})
-	ctx, kill := context.WithCancelCause(t.Context())
-	killed := errors.New("killed")
-	defer kill(nil)
-	var patches atomic.Int64
-	a.Before(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPatch && patches.Add(1) == 3 {
-			kill(killed)
-			return true
-		}
-		return false
-	})
-	in := makeImage(t, t.TempDir(), random(17<<20))
-	for run, ctx := range []context.Context{ctx, t.Context()} {
-		step, e := a.step(Config{}), &events{}
-		if err := step.Check(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		step.remote.chunk = 5 << 20
-		r, err := step.Run(ctx, e.env(), in)
-		if run == 0 && !errors.Is(err, killed) || run == 1 && (err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest || e.last.Done != r.Out.Bytes) {
-			t.Fatal(run, err, e.last, r.Out)
-		}
-	}
-	if patches.Load() != 5 { // two, the one that was cut, and two
-		t.Errorf("%d parts", patches.Load())
-	}
-}
-
-// TestECRThrottles: PutImage is slowed down and gets through.
-func TestECRThrottles(t *testing.T) {
-	a := newAccount(t, ecrtest.Options{PutRate: 10})
-	var tags []string
-	for i := range 12 {
-		tags = append(tags, fmt.Sprint("v", i))
-	}
-	in := makeImage(t, t.TempDir(), random(10))
-	if _, _, err := a.push(t, Config{Tags: tags}, in); err != nil {
-		t.Fatal(err)
-	}
-	for _, tag := range tags {
-		if a.Tag("orders", tag) != in.Digest {
-			t.Errorf("%s names %q", tag, a.Tag("orders", tag))
-		}
-	}
-}
-
 // TestECRImmutable: the same image is success, also when nobody knew that it
 // was there; another one names both.
 func TestECRImmutable(t *testing.T) {
@@ -438,29 +286,6 @@ func TestECRImmutable(t *testing.T) {
 	}
 }
 
-// TestECRLostBlobs: what the record takes for there and is not is sent after
-// all.
-func TestECRLostBlobs(t *testing.T) {
-	a := newAccount(t, ecrtest.Options{})
-	base := random(400_000)
-	if _, _, err := a.push(t, Config{}, makeImage(t, t.TempDir(), base, random(10))); err != nil {
-		t.Fatal(err)
-	}
-	in := makeImage(t, t.TempDir(), base, random(20))
-	image, err := readImage(in.Layout, in.Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Forget("orders", string(image.blobs[0].Digest))
-	r, e, err := a.push(t, Config{}, in)
-	if err != nil || a.Tag("orders", r.Out.Tags[0]) != in.Digest || r.Out.Blobs != 3 {
-		t.Errorf("%+v, %v", r.Out, err)
-	}
-	if !strings.Contains(fmt.Sprint(e.all), "looking at each") {
-		t.Error(e.all)
-	}
-}
-
 // TestECRWithoutAPI: where the API's permission is missing, the registry
 // itself is asked.
 func TestECRWithoutAPI(t *testing.T) {
@@ -478,89 +303,6 @@ func TestECRWithoutAPI(t *testing.T) {
 	}
 	if asked := fmt.Sprint(a.Asked()); strings.Count(asked, "HEAD blobs") != 2 {
 		t.Error(asked)
-	}
-}
-
-func TestScanGate(t *testing.T) {
-	finding := func(severity types.FindingSeverity, name string) types.ImageScanFinding {
-		return types.ImageScanFinding{Severity: severity, Name: &name, Attributes: []types.Attribute{{Key: aws.String("package_name"), Value: aws.String("zlib")}, {Key: aws.String("package_version"), Value: aws.String("1.2")}}}
-	}
-	enhanced := func(severity, id, status string) types.EnhancedImageScanFinding {
-		return types.EnhancedImageScanFinding{Severity: &severity, Status: &status, Title: &id, PackageVulnerabilityDetails: &types.PackageVulnerabilityDetails{
-			VulnerabilityId: &id, VulnerablePackages: []types.VulnerablePackage{{Name: aws.String("spring-core"), Version: aws.String("6.0")}}}}
-	}
-	low := finding(types.FindingSeverityLow, "CVE-1")
-	complete := func(f ...types.ImageScanFinding) ecrtest.Scan {
-		return ecrtest.Scan{Status: types.ScanStatusComplete, Findings: f}
-	}
-	for name, c := range map[string]struct {
-		scans []ecrtest.Scan
-		scan  Scan
-		want  string // of the error; empty: it passes
-		said  string
-	}{
-		"nothing":  {[]ecrtest.Scan{{}, {Status: types.ScanStatusPending}, {Status: types.ScanStatusInProgress}, complete()}, Scan{}, "", "found nothing"},
-		"low":      {[]ecrtest.Scan{complete(low, low, low)}, Scan{}, "", "found 3 low"},
-		"pages":    {[]ecrtest.Scan{complete(low, low, low, finding(types.FindingSeverityCritical, "CVE-9"))}, Scan{}, "1 findings of severity high or worse (found 1 critical, 3 low)", "CRITICAL CVE-9 zlib 1.2"},
-		"high":     {[]ecrtest.Scan{complete(finding(types.FindingSeverityHigh, "CVE-2"))}, Scan{}, "severity high", "HIGH CVE-2"},
-		"raised":   {[]ecrtest.Scan{complete(finding(types.FindingSeverityHigh, "CVE-2"))}, Scan{Fail: "critical"}, "", "found 1 high"},
-		"unjudged": {[]ecrtest.Scan{complete(finding(types.FindingSeverityUndefined, "CVE-3"))}, Scan{Fail: "critical"}, "1 undefined", "CVE-3"},
-		"enhanced": {[]ecrtest.Scan{{Status: types.ScanStatusActive, Enhanced: []types.EnhancedImageScanFinding{enhanced("LOW", "a", "ACTIVE"), enhanced("LOW", "b", "ACTIVE"), enhanced("CRITICAL", "CVE-4", "ACTIVE")}}}, Scan{}, "1 critical, 2 low", "CRITICAL CVE-4 spring-core 6.0"},
-		"no scan":  {[]ecrtest.Scan{{}}, Scan{Wait: 20 * time.Millisecond}, "no result after 20ms, the scan's status is none", ""},
-		"slow":     {[]ecrtest.Scan{{Status: types.ScanStatusInProgress}}, Scan{Wait: 20 * time.Millisecond}, "status is IN_PROGRESS", "in progress"},
-		"unknown":  {[]ecrtest.Scan{{Status: "TEA_BREAK"}}, Scan{}, "TEA_BREAK", ""},
-		"pass":     {[]ecrtest.Scan{{Status: types.ScanStatusUnsupportedImage}}, Scan{Unsupported: "pass"}, "", "cannot scan"},
-		"asked":    {[]ecrtest.Scan{{}, complete()}, Scan{Wait: 90 * time.Millisecond}, "", "found nothing"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			a := newAccount(t, ecrtest.Options{})
-			a.SetScans("orders", c.scans...)
-			if c.scan.Fail == "" {
-				c.scan.Fail = "high"
-			}
-			if name == "nothing" { // a scan on push begins by itself
-				a.SetScans("orders", c.scans[1:]...)
-			}
-			in := makeImage(t, t.TempDir(), random(10))
-			r, e, err := a.push(t, Config{Scan: c.scan}, in)
-			tagged := a.Tag("orders", r.Out.Tags[0]) != ""
-			if c.want == "" && (err != nil || !tagged) || c.want != "" && (err == nil || tagged || !strings.Contains(err.Error(), c.want) || fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "") {
-				t.Errorf("tagged %v, %v (%s)", tagged, err, fault.HintOf(err))
-			}
-			if !strings.Contains(fmt.Sprint(e.all), c.said) {
-				t.Errorf("said %v", e.all)
-			}
-			if c.want == "" { // an image that is there has to pass as well
-				a.SetScans("orders", complete(finding(types.FindingSeverityCritical, "CVE-NEW")))
-				if _, _, err := a.push(t, Config{Scan: c.scan}, in); err == nil {
-					t.Error("a new finding in an image that is there")
-				}
-			}
-		})
-	}
-	// Every status that the SDK knows is judged, and only two let an image pass.
-	for _, status := range types.ScanStatus("").Values() {
-		g := &gate{config: Scan{Fail: "high"}, env: (&events{}).env(), image: &ecr.DescribeImageScanFindingsInput{}}
-		done, err := g.judge(t.Context(), status, &ecr.DescribeImageScanFindingsOutput{ImageScanStatus: &types.ImageScanStatus{Status: status}})
-		passes := done && err == nil
-		if passes != slices.Contains([]types.ScanStatus{types.ScanStatusComplete, types.ScanStatusActive}, status) {
-			t.Errorf("%s: done %v, %v", status, done, err)
-		}
-		if err != nil && strings.Contains(err.Error(), "says nothing") {
-			t.Errorf("%s is not known", status)
-		}
-	}
-	if n := len(types.ScanStatus("").Values()); n != 10 {
-		t.Errorf("the SDK knows %d statuses: judge them", n)
-	}
-	for _, s := range []Scan{{Wait: time.Second}, {Fail: "bad"}, {Fail: "high", Unsupported: "x"}} {
-		if err := s.check(ecrRegistry); fault.ClassOf(err) != fault.BadInput {
-			t.Errorf("%+v: %v", s, err)
-		}
-	}
-	if err := (Scan{Fail: "high"}).check("ghcr.io"); fault.ClassOf(err) != fault.BadInput {
-		t.Error(err)
 	}
 }
 
