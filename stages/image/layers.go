@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -92,7 +93,8 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 	hits := make([]bool, len(roles))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
-	for i, role := range roles {
+	for _, i := range largestFirst(roles, files) {
+		role := roles[i]
 		group.Go(func() error {
 			var err error
 			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
@@ -118,6 +120,21 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 		app.Notes = append(app.Notes, layers[i].Verbatim...)
 	}
 	return written, err
+}
+
+// largestFirst is the order to write layers in, as their indices: the small
+// ones fill the gaps that the end of a large one leaves.
+func largestFirst(roles []string, files map[string][]layerFile) []int {
+	order := make([]int, len(roles))
+	sizes := make([]int64, len(roles))
+	for i, role := range roles {
+		order[i] = i
+		for _, f := range files[role] {
+			sizes[i] += f.size
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return order
 }
 
 // modTime gives a jar a time that stands for its content. Class data archives

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"hash"
@@ -19,54 +20,50 @@ type compressor struct {
 	sum    hash.Hash
 	crc    uint32
 	size   int64
+	expect int64 // bytes of the tar, about
 	buf    []byte
 	group  *errgroup.Group
 	order  chan *job   // blocks in the order of the tar; its room bounds what is in flight
-	spare  chan []byte // buffers to use again
-	blocks chan block  // idle compressors
+	spare  chan []byte // buffers of tar to use again
+	packed chan []byte // and of compressed blocks
+	blocks chan block  // idle compressors; nil for one that is to be started
 }
-
-// Bounds of what is compressed side by side, in blocks and in bytes: each
-// block in flight takes its size twice, and an encoder as much again.
-const (
-	maxWorkers  = 8
-	maxInFlight = 16 << 20
-)
 
 type job struct {
 	src  []byte
 	done chan []byte // the compressed block; closed without one after a failure
 }
 
-func newCompressor(ctx context.Context, codec Codec, dst io.Writer) (*compressor, error) {
-	workers := min(runtime.GOMAXPROCS(0), maxWorkers, maxInFlight/codec.blockSize)
+// newCompressor starts a compressor of a tar of about expect bytes: one that is
+// smaller than a block takes less memory.
+func newCompressor(ctx context.Context, codec Codec, dst io.Writer, expect int64) *compressor {
+	workers := min(runtime.GOMAXPROCS(0), codec.workers)
 	group, ctx := errgroup.WithContext(ctx)
 	c := &compressor{
-		ctx: ctx, codec: codec, sum: sha256.New(), group: group,
-		order:  make(chan *job, workers),
-		spare:  make(chan []byte, 2*workers),
+		ctx: ctx, codec: codec, sum: sha256.New(), group: group, expect: expect,
+		order:  make(chan *job, workers-1), // and one more is being collected
+		spare:  make(chan []byte, workers+1),
+		packed: make(chan []byte, workers+1),
 		blocks: make(chan block, workers),
 	}
 	for range workers {
-		b, err := codec.newBlock()
-		if err != nil {
-			return nil, err
-		}
-		c.blocks <- b
+		c.blocks <- nil
 	}
 	group.Go(func() error { return c.collect(dst) })
-	return c, nil
+	return c
 }
 
 // Write implements io.Writer for the tar.
 func (c *compressor) Write(p []byte) (int, error) {
 	c.sum.Write(p)
-	c.crc = checksum(c.crc, p)
+	if c.codec.summed {
+		c.crc = checksum(c.crc, p)
+	}
 	c.size += int64(len(p))
 	total := len(p)
 	for len(p) > 0 {
 		if c.buf == nil {
-			c.buf = c.buffer()
+			c.buf = c.buffer(c.size - int64(len(p)))
 		}
 		n := min(len(p), c.codec.blockSize-len(c.buf))
 		c.buf, p = append(c.buf, p[:n]...), p[n:]
@@ -90,12 +87,19 @@ func (c *compressor) submit() error {
 	c.group.Go(func() error {
 		defer close(j.done)
 		compress := <-c.blocks
-		out, err := compress(c.buffer(), j.src)
+		if compress == nil {
+			var err error
+			if compress, err = c.codec.newBlock(); err != nil {
+				c.blocks <- nil
+				return err
+			}
+		}
+		out, err := compress(reuse(c.packed, len(j.src)/packedShare), j.src)
 		c.blocks <- compress
 		if err != nil {
 			return err
 		}
-		c.recycle(j.src)
+		recycle(c.spare, j.src)
 		j.done <- out
 		return nil
 	})
@@ -122,7 +126,7 @@ func (c *compressor) collect(dst io.Writer) error {
 			if _, err := dst.Write(out); err != nil {
 				return err
 			}
-			c.recycle(out)
+			recycle(c.packed, out)
 		}
 	}
 }
@@ -152,18 +156,27 @@ func (c *compressor) abandon() error {
 	return c.group.Wait()
 }
 
-func (c *compressor) buffer() []byte {
+// packedShare is what part of a block its compressed bytes usually are.
+const packedShare = 3
+
+// buffer is for the block that begins at that offset of the tar.
+func (c *compressor) buffer(offset int64) []byte {
+	return reuse(c.spare, int(min(int64(c.codec.blockSize), max(c.expect-offset, bytes.MinRead))))
+}
+
+// reuse takes a buffer from spare, else makes one for n bytes.
+func reuse(spare chan []byte, n int) []byte {
 	select {
-	case b := <-c.spare:
+	case b := <-spare:
 		return b[:0]
 	default:
-		return make([]byte, 0, c.codec.blockSize)
+		return make([]byte, 0, n)
 	}
 }
 
-func (c *compressor) recycle(b []byte) {
+func recycle(spare chan []byte, b []byte) {
 	select {
-	case c.spare <- b:
+	case spare <- b:
 	default:
 	}
 }

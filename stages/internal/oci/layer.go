@@ -36,10 +36,7 @@ func WriteLayer(ctx context.Context, store cache.LocalStore, role string, files 
 		return Layer{}, fmt.Errorf("layer %s: %w", role, err)
 	}
 	defer blob.Abort()
-	c, err := newCompressor(ctx, codec, blob)
-	if err != nil {
-		return Layer{}, fmt.Errorf("layer %s: %w", role, err)
-	}
+	c := newCompressor(ctx, codec, blob, tarSize(files))
 	if err := writeTar(c, files); err != nil {
 		if cause := c.abandon(); cause != nil {
 			err = cause
@@ -55,6 +52,17 @@ func WriteLayer(ctx context.Context, store cache.LocalStore, role string, files 
 	}
 	d.Name, d.MediaType = role, codec.MediaType
 	return Layer{Descriptor: d, DiffID: cache.FromSum(c.sum.Sum(nil)), Uncompressed: c.size}, nil
+}
+
+// tarSize is about the size of the tar of files: names of more than a header's
+// 100 bytes take more.
+func tarSize(files []File) int64 {
+	const block = 512
+	n := int64(2 * block)
+	for _, f := range files {
+		n += block + (f.Size+block-1)/block*block
+	}
+	return n
 }
 
 func writeTar(c *compressor, files []File) error {
