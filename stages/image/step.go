@@ -35,6 +35,7 @@ type Step struct {
 
 	mu       sync.Mutex
 	found    map[string]reference // the base by platform, once it is resolved
+	codecs   map[string]oci.Codec // by name
 	checked  []target             // as Check found them, with a jlink base
 	prepared *prepared            // nil when there is nothing, or it was taken
 	below    []base               // of the image that was made

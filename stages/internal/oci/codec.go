@@ -24,7 +24,9 @@ const (
 const library = "klauspost/compress v1.20.3"
 
 // Codec compresses a layer in blocks of a fixed size, each on its own, so
-// that the output does not depend on how many are compressed at once.
+// that the output does not depend on how many are compressed at once. Layers
+// that are written with one codec, also side by side, share its compressors
+// and buffers.
 type Codec struct {
 	// Name says everything that decides the output for a given tar: format,
 	// level, block size, library and its version. It belongs into the key of
@@ -34,7 +36,7 @@ type Codec struct {
 	MediaType string
 
 	blockSize int
-	workers   int  // at most: so much memory does each take
+	shared    *shared
 	summed    bool // the trailer has a checksum of the tar
 	header    []byte
 	newBlock  func() (block, error)
@@ -54,7 +56,7 @@ func Gzip(level int) Codec {
 		Name:      fmt.Sprintf("gzip -%d blocks of %d, %s", level, size, library),
 		MediaType: MediaTypeLayerGzip,
 		blockSize: size,
-		workers:   8,
+		shared:    share(8),
 		summed:    true,
 		// RFC 1952: deflate, no flags, no time, no extra flags, unknown system.
 		header: []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255},
@@ -98,7 +100,7 @@ func Zstd(level zstd.EncoderLevel) Codec {
 		Name:      fmt.Sprintf("zstd %s frames of %d window of %d, %s", level, size, zstdWindow, library),
 		MediaType: MediaTypeLayerZstd,
 		blockSize: size,
-		workers:   workers,
+		shared:    share(workers),
 		newBlock: func() (block, error) {
 			e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
 				zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)) // one window of history instead of two

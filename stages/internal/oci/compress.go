@@ -23,10 +23,25 @@ type compressor struct {
 	expect int64 // bytes of the tar, about
 	buf    []byte
 	group  *errgroup.Group
-	order  chan *job   // blocks in the order of the tar; its room bounds what is in flight
+	order  chan *job // blocks in the order of the tar; its room bounds what is in flight
+}
+
+// shared is what the layers of one codec share.
+type shared struct {
+	blocks chan block  // idle compressors; nil for one that is to be started
 	spare  chan []byte // buffers of tar to use again
 	packed chan []byte // and of compressed blocks
-	blocks chan block  // idle compressors; nil for one that is to be started
+}
+
+// share allows as many compressors at once as there are processors, but no
+// more than most: each takes some memory.
+func share(most int) *shared {
+	workers := min(runtime.GOMAXPROCS(0), most)
+	s := &shared{make(chan block, workers), make(chan []byte, 2*workers), make(chan []byte, 2*workers)}
+	for range workers {
+		s.blocks <- nil
+	}
+	return s
 }
 
 type job struct {
@@ -37,17 +52,10 @@ type job struct {
 // newCompressor starts a compressor of a tar of about expect bytes: one that is
 // smaller than a block takes less memory.
 func newCompressor(ctx context.Context, codec Codec, dst io.Writer, expect int64) *compressor {
-	workers := min(runtime.GOMAXPROCS(0), codec.workers)
 	group, ctx := errgroup.WithContext(ctx)
 	c := &compressor{
 		ctx: ctx, codec: codec, sum: sha256.New(), group: group, expect: expect,
-		order:  make(chan *job, workers-1), // and one more is being collected
-		spare:  make(chan []byte, workers+1),
-		packed: make(chan []byte, workers+1),
-		blocks: make(chan block, workers),
-	}
-	for range workers {
-		c.blocks <- nil
+		order: make(chan *job, cap(codec.shared.blocks)-1), // and one more is being collected
 	}
 	group.Go(func() error { return c.collect(dst) })
 	return c
@@ -86,20 +94,21 @@ func (c *compressor) submit() error {
 	}
 	c.group.Go(func() error {
 		defer close(j.done)
-		compress := <-c.blocks
+		blocks := c.codec.shared.blocks
+		compress := <-blocks
 		if compress == nil {
 			var err error
 			if compress, err = c.codec.newBlock(); err != nil {
-				c.blocks <- nil
+				blocks <- nil
 				return err
 			}
 		}
-		out, err := compress(reuse(c.packed, len(j.src)/packedShare), j.src)
-		c.blocks <- compress
+		out, err := compress(reuse(c.codec.shared.packed, len(j.src)/packedShare), j.src)
+		blocks <- compress
 		if err != nil {
 			return err
 		}
-		recycle(c.spare, j.src)
+		recycle(c.codec.shared.spare, j.src)
 		j.done <- out
 		return nil
 	})
@@ -126,7 +135,7 @@ func (c *compressor) collect(dst io.Writer) error {
 			if _, err := dst.Write(out); err != nil {
 				return err
 			}
-			recycle(c.packed, out)
+			recycle(c.codec.shared.packed, out)
 		}
 	}
 }
@@ -161,7 +170,7 @@ const packedShare = 3
 
 // buffer is for the block that begins at that offset of the tar.
 func (c *compressor) buffer(offset int64) []byte {
-	return reuse(c.spare, int(min(int64(c.codec.blockSize), max(c.expect-offset, bytes.MinRead))))
+	return reuse(c.codec.shared.spare, int(min(int64(c.codec.blockSize), max(c.expect-offset, bytes.MinRead))))
 }
 
 // reuse takes a buffer from spare, else makes one for n bytes.

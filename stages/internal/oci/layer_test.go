@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func sample() []File {
 	for i := range noise {
 		noise[i] = byte(rnd.Uint32())
 	}
-	text := []byte(strings.Repeat("the quick brown fox jumps\n", 80_000))
+	text := []byte(strings.Repeat("the quick brown fox jumps\n", 240_000))
 	return []File{
 		{Path: "app/lib/b.jar", Mode: 0o644, Size: int64(len(noise)), Open: content(noise)},
 		{Path: "app/app.jar", Mode: 0o644, Size: int64(len(text)), Open: content(text), ModTime: time.Unix(86400, 5)},
@@ -176,21 +177,91 @@ func checkEntries(t *testing.T, raw []byte) {
 
 func TestWriteLayerDoesNotDependOnTheMachine(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	for _, codec := range codecs() {
-		var first Layer
-		for i, procs := range []int{1, 2, 8} {
-			runtime.GOMAXPROCS(procs)
+	first := map[string]Layer{}
+	for _, procs := range []int{1, 2, 8} {
+		runtime.GOMAXPROCS(procs)
+		for _, codec := range codecs() {
 			files := sample()
 			rand.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
 			l, err := WriteLayer(t.Context(), newMemory(), "x", files, codec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i == 0 {
-				first = l
-			} else if l != first {
-				t.Errorf("%s: %d processors give %+v, one gives %+v", codec.Name, procs, l, first)
+			if procs == 1 {
+				first[codec.Name] = l
+			} else if l != first[codec.Name] {
+				t.Errorf("%s: %d processors give %+v, one gives %+v", codec.Name, procs, l, first[codec.Name])
 			}
+		}
+	}
+}
+
+// Layers of one codec share compressors and buffers, and fail on their own.
+func TestWriteLayersSideBySide(t *testing.T) {
+	all := sample()
+	for _, codec := range []Codec{Gzip(1), Zstd(zstd.SpeedFastest)} {
+		alone := make([]Layer, len(all))
+		for i, f := range all {
+			l, err := WriteLayer(t.Context(), newMemory(), "x", []File{f}, codec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone[i] = l
+		}
+		var group sync.WaitGroup
+		for n := range 2 * len(all) {
+			group.Go(func() {
+				store, i := newMemory(), n%len(all)
+				if n%3 == 0 {
+					store.fail = 1
+				}
+				l, err := WriteLayer(t.Context(), store, "x", []File{all[i]}, codec)
+				if store.fail > 0 && !errors.Is(err, errDisk) || store.fail == 0 && (err != nil || l != alone[i]) {
+					t.Errorf("%s: %s: %+v, %v; alone %+v", codec.Name, all[i].Path, l, err, alone[i])
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// RFC 8878 asks decoders for a window of 8 MiB; registries' and runtimes' may
+// refuse a larger one. Long frames must do with it too, and still find what is
+// so far back.
+func TestZstdWindow(t *testing.T) {
+	rnd := rand.NewChaCha8([32]byte{1})
+	part := make([]byte, 5<<20)
+	rnd.Read(part)
+	data := bytes.Repeat(part, 2)
+	for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedBestCompression} {
+		store := newMemory()
+		l, err := WriteLayer(t.Context(), store, "x", []File{{Path: "f", Size: int64(len(data)), Open: content(data)}}, Zstd(level))
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed := store.blobs[l.Descriptor.Digest]
+		if level == zstd.SpeedBestCompression && len(packed) > 6*len(data)/10 {
+			t.Errorf("%s: %d bytes of %d: nothing is found a window back", level, len(packed), len(data))
+		}
+		d, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.New()
+		n, err := io.Copy(sum, d)
+		d.Close()
+		if err != nil || n != l.Uncompressed || cache.FromSum(sum.Sum(nil)) != l.DiffID {
+			t.Errorf("%s: %d bytes of %d: %v", level, n, l.Uncompressed, err)
+		}
+		if _, err := exec.LookPath("zstd"); err != nil {
+			t.Logf("zstd -d is not asked: %v", err)
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), "zstd", "-dc", "--memory=8MB")
+		cmd.Stdin = bytes.NewReader(packed)
+		out, err := cmd.Output()
+		if err != nil || cache.Sum(out) != l.DiffID {
+			t.Errorf("%s: zstd -d gives %d bytes of %d: %v", level, len(out), l.Uncompressed, err)
 		}
 	}
 }
