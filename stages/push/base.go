@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
 
@@ -64,9 +64,25 @@ func (s *baseBlobs) open(ctx context.Context, b cache.Descriptor, from int64) (i
 	if err != nil {
 		return nil, s.explain(b, err)
 	}
-	return body, nil
+	return &explained{body, func(err error) error { return s.explain(b, err) }}, nil
 }
 
+// explain names the base's registry: a layer goes from it to the target in one
+// piece, and either side may fail.
 func (s *baseBlobs) explain(b cache.Descriptor, err error) error {
-	return fmt.Errorf("read the base's layer %s from %s: %w", b.Digest, s.repo, err)
+	return registry.Explain(fault.ImageFailed, "read the base's layer "+string(b.Digest)+" from", s.repo, s.repo.Registry, err)
+}
+
+// explained is a body whose errors say where it comes from.
+type explained struct {
+	io.ReadCloser
+	explain func(error) error
+}
+
+func (r *explained) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.explain(err)
+	}
+	return n, err
 }

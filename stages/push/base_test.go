@@ -1,6 +1,7 @@
 package push
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -75,5 +76,36 @@ func TestBaseWithOtherBytes(t *testing.T) {
 	}
 	if slices.Contains(here.take(), "PUT manifests") {
 		t.Error("tagged all the same")
+	}
+}
+
+// TestBaseCannotBeRead: the message and its remedy are about the base's
+// registry, though the request to the target failed as well.
+func TestBaseCannotBeRead(t *testing.T) {
+	there, here := newServer(t), newServer(t)
+	in := makeImage(t, t.TempDir(), random(300_000))
+	image, err := readImage(in.Layout, in.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(oci.BlobPath(in.Layout, image.blobs[0].Digest)); err != nil {
+		t.Fatal(err)
+	}
+	in.Base = there.host() + "/base:1@" + in.Digest
+	for _, c := range []struct {
+		then func()
+		want string
+	}{
+		{func() {
+			there.misbehave(func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true })
+		}, ": refused: "},
+		{there.Close, ": nothing answers at " + there.host()},
+	} {
+		c.then()
+		_, err = New(Config{Repository: here.host() + "/x"}, anonymous()).Run(t.Context(), (&events{}).env(), in)
+		text := fmt.Sprint(err)
+		if fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) == "" || !strings.Contains(text, "from "+there.host()+"/base"+c.want) || strings.Contains(text, "answers at "+here.host()) {
+			t.Errorf("want %q: %s (%s)", c.want, text, fault.HintOf(err))
+		}
 	}
 }

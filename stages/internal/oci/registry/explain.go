@@ -114,7 +114,7 @@ func diagnose(host string, err error) (what, hint string) {
 	case isRecord || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return host + " speaks plain http", "give the registry a certificate, or set image.insecure: true"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing answers at " + host, "start the registry, or correct image.repository"
+		return "nothing answers at " + host, "start the registry, or correct its name"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), isTimeout(err):
 		return host + " cannot be reached", "check the network and the proxy (HTTPS_PROXY)"
 	}
