@@ -58,9 +58,10 @@ func Compare(now, before *Report) *Difference {
 			c.Role, c.State, c.Bytes = p.now.Role, Added, p.now.Bytes
 		case p.now.DiffID == p.before.DiffID:
 			c.Role, c.State, c.Bytes, c.Was = p.now.Role, Same, p.now.Bytes, p.before.Bytes
-			if p.now.Digest == p.before.Digest {
+			// A docker-archive has no digests: what it was pulled as is not known.
+			if p.now.Digest == p.before.Digest || p.now.Digest == "" || p.before.Digest == "" {
 				d.Bytes -= p.now.Bytes
-			} else if p.now.Digest != "" && p.before.Digest != "" {
+			} else {
 				c.State = Changed
 				c.Changes = []Change{{Path: "/", State: Changed, Note: "the same files, compressed otherwise: " + p.before.MediaType + " → " + p.now.MediaType}}
 			}

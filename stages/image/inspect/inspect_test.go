@@ -200,6 +200,14 @@ func TestCompare(t *testing.T) {
 	if same := Compare(now, now); same.Bytes != now.Bytes-sizes(now) || len(same.Config) != 0 || slices.ContainsFunc(same.Layers, func(l LayerChange) bool { return l.State != Same }) {
 		t.Errorf("an image against itself: %+v", same)
 	}
+	nameless := *now // as of a docker-archive
+	nameless.Layers = slices.Clone(now.Layers)
+	for i := range nameless.Layers {
+		nameless.Layers[i].Digest = ""
+	}
+	if same := Compare(&nameless, now); same.Bytes != now.Bytes-sizes(now) {
+		t.Errorf("%d bytes to pull of an archive's image by who has it", same.Bytes)
+	}
 	unread := *before
 	unread.Layers = slices.Clone(before.Layers)
 	unread.Layers[1].Read = false
@@ -395,4 +403,18 @@ func FuzzArchive(f *testing.F) {
 			t.Fatalf("%v", err)
 		}
 	})
+}
+
+// TestRolesOfAnotherBase: layers without a word of their own are the base's
+// where this program's layers stand on them.
+func TestRolesOfAnotherBase(t *testing.T) {
+	history := []v1.History{{Comment: "Imported from -"}, {CreatedBy: "/bin/sh -c apt-get install java"}, {CreatedBy: "fastship", Comment: "application"}}
+	file := v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: make([]v1.Hash, 3)}, History: history}
+	if got := roles(file); !slices.Equal(got, []string{"base", "apt-get install java", "application"}) {
+		t.Errorf("%q", got)
+	}
+	file.RootFS.DiffIDs, file.History = file.RootFS.DiffIDs[:2], history[:2]
+	if got := roles(file); !slices.Equal(got, []string{"unnamed", "apt-get install java"}) {
+		t.Errorf("an image of somebody else: %q", got)
+	}
 }

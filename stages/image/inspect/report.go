@@ -127,10 +127,14 @@ func roles(c v1.ConfigFile) []string {
 	out := make([]string, len(c.RootFS.DiffIDs))
 	history := slices.DeleteFunc(slices.Clone(c.History), func(h v1.History) bool { return h.EmptyLayer })
 	i := max(len(out)-len(history), 0)
+	own := -1 // the first layer of this program's
 	for _, h := range history[:min(len(history), len(out))] {
 		role := strings.TrimSpace(strings.TrimPrefix(h.CreatedBy, "/bin/sh -c "))
 		if h.CreatedBy == "fastship" || h.Comment == "base" {
 			role = h.Comment
+			if own < 0 {
+				own = i
+			}
 		}
 		role = strings.Join(strings.Fields(role), " ")
 		if len(role) > maxRole {
@@ -140,6 +144,9 @@ func roles(c v1.ConfigFile) []string {
 		i++
 	}
 	for i := range out {
+		if i < own {
+			out[i] = cmp.Or(out[i], "base")
+		}
 		out[i] = cmp.Or(out[i], "unnamed")
 	}
 	return out

@@ -102,7 +102,7 @@ func diagnose(host string, err error) (what, hint string) {
 		return diagnoseStatus(host, e)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-		return "unknown host " + host, "correct the host's name in image.repository or image.base"
+		return "unknown host " + host, "correct the host's name"
 	}
 	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, isHost := errors.AsType[x509.HostnameError](err)
