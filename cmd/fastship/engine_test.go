@@ -50,6 +50,7 @@ func TestImageRunsInDocker(t *testing.T) {
 				reference += ":v1"
 			}
 			docker(t, "pull", "-q", reference)
+			engineAgrees(t, reference)
 			id := docker(t, "run", "-d", "-P", "--publish", "127.0.0.1::8080", "--memory", "512m", reference)
 			t.Cleanup(func() { exec.Command("docker", "rm", "-f", id).Run() })
 			address := strings.Fields(docker(t, "port", id, "8080/tcp"))[0]
@@ -129,6 +130,46 @@ func sameEverywhere(t *testing.T, folder, reference string) {
 	pushed := output(t, skopeo, "inspect", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+reference)
 	if local != pushed {
 		t.Errorf("skopeo: layout %s, registry %s", local, pushed)
+	}
+}
+
+// engineAgrees holds what an engine has pulled against what skopeo and the
+// code of crane validate read in the registry: one digest, one image ID, the
+// same layers, unpacked.
+func engineAgrees(t *testing.T, reference string) {
+	t.Helper()
+	parsed, err := name.ParseReference(reference, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := remote.Image(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen := output(t, need(t, "skopeo"), "inspect", "--tls-verify=false", "--format", "{{.Digest}} {{len .Layers}}", "docker://"+reference); seen != fmt.Sprint(digest, " ", len(file.RootFS.DiffIDs)) {
+		t.Errorf("skopeo sees %s, crane %s with %d layers", seen, digest, len(file.RootFS.DiffIDs))
+	}
+	if seen := docker(t, "inspect", "-f", "{{range .RepoDigests}}{{.}} {{end}}", reference); !strings.Contains(seen, parsed.Context().Name()+"@"+digest.String()) {
+		t.Errorf("the engine pulled %s, not %s", seen, digest)
+	}
+	if seen := docker(t, "inspect", "-f", "{{range .RootFS.Layers}}{{.}} {{end}}", reference); seen != strings.Trim(fmt.Sprint(file.RootFS.DiffIDs), "[]") {
+		t.Errorf("the engine's layers are %s, not %v", seen, file.RootFS.DiffIDs)
+	}
+	// Engines that keep images in containerd name them by the manifest.
+	if seen := docker(t, "inspect", "-f", "{{.Id}}", reference); seen != id.String() && seen != digest.String() {
+		t.Errorf("the engine's image is %s, neither %s nor %s", seen, id, digest)
 	}
 }
 
