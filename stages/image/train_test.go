@@ -318,7 +318,7 @@ func (a *trainee) libraries(t *testing.T) {
 	if !a.fromArchive(t, img, libraryClass) || a.fromArchive(t, img, mainClass) {
 		t.Error("the library's class is not from the archive, or the application's is")
 	}
-	for _, options := range []string{"-Xshare:off", "-XX:SharedArchiveFile=/none", "-XX:-UseCompressedOops", "-XX:+UseZGC", "-XX:+UseSerialGC", "-XX:+UseParallelGC -Xmx64m"} {
+	for _, options := range []string{"-Xshare:off", "-XX:SharedArchiveFile=/none", "-XX:-UseCompressedOops", "-XX:+UseZGC", "-XX:+UseSerialGC -Xms8m", "-XX:+UseParallelGC -Xmx64m"} {
 		a.run(t, img, "JAVA_TOOL_OPTIONS="+options).says(t, "hello version-two")
 	}
 	if a.replaced(t, img, libraryClass) {

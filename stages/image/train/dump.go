@@ -21,28 +21,48 @@ const (
 )
 
 // dump has the JVM write the archive, and then open it with the very command
-// line of the image: what a JVM would refuse does not get into one.
+// line of the image: what a JVM would refuse does not get into one. Linked
+// classes that a small container could not open give way to unlinked ones.
 func (t *training) dump(ctx context.Context, list []string) error {
-	at := func(name string) string { return filepath.Join(t.work, Folder, name) }
-	if err := os.WriteFile(at(wantedFile), []byte(strings.Join(list, "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(t.at(wantedFile), []byte(strings.Join(list, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("write the list of classes: %w", err)
-	}
-	place, err := t.complete(ctx, &tail{}, "write the archive", true, t.dumpArguments()...)
-	if err != nil {
-		return err
-	}
-	// Read by the image's user, whoever of this machine's users wrote it.
-	if err := keep(container.Written(place, "/"+Folder+"/"+archiveFile), at(archiveFile)); err != nil {
-		return err
 	}
 	settings, err := t.baseSettings()
 	if err != nil {
 		return err
 	}
 	for name, text := range t.texts(settings) {
-		if err := os.WriteFile(at(name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(t.at(name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
+	}
+	if t.links() {
+		err := t.write(ctx, "-XX:+AOTClassLinking") // JEP 483, which a class list gets only when asked
+		if refused, ok := errors.AsType[*Refused](err); err == nil || !ok || refused.Slow {
+			return err
+		}
+	}
+	return t.write(ctx)
+}
+
+// links tells whether the archive's classes are linked to one another. A JVM
+// that cannot load the objects of such an archive does not start at all, and
+// what it loads them into is the first heap: too small a one of the user's
+// choice, and JAVA_TOOL_OPTIONS can choose it for any container. So it is for
+// who has asked for full training.
+func (t *training) links() bool { return t.Whole && t.Release >= firstAOT }
+
+func (t *training) at(name string) string { return filepath.Join(t.work, Folder, name) }
+
+// write writes the archive with further options, and opens it.
+func (t *training) write(ctx context.Context, options ...string) error {
+	place, err := t.complete(ctx, &tail{}, "write the archive", true, t.dumpArguments(options...)...)
+	if err != nil {
+		return err
+	}
+	// Read by the image's user, whoever of this machine's users wrote it.
+	if err := keep(container.Written(place, "/"+Folder+"/"+archiveFile), t.at(archiveFile)); err != nil {
+		return err
 	}
 	_, err = t.complete(ctx, &tail{}, "open the archive", false, t.tryArguments()...)
 	return err
@@ -75,7 +95,7 @@ func (t *training) complete(ctx context.Context, out *tail, what string, steady 
 // begins with. Its heap and collector are fixed, because its bytes depend on
 // them; an archive that G1 wrote serves the serial and the parallel collector
 // too.
-func (t *training) dumpArguments() []string {
+func (t *training) dumpArguments(options ...string) []string {
 	args := []string{
 		"-Xshare:dump", "-Xms512m", "-Xmx512m", "-XX:ActiveProcessorCount=2",
 		"-XX:SharedClassListFile=/" + Folder + "/" + wantedFile,
@@ -84,9 +104,7 @@ func (t *training) dumpArguments() []string {
 	if !choosesCollector(t.Env) {
 		args = append(args, "-XX:+UseG1GC")
 	}
-	if t.Release >= firstAOT {
-		args = append(args, "-XX:+AOTClassLinking") // JEP 483, which a class list gets only when asked
-	}
+	args = append(args, options...)
 	path := strings.Join(t.Libraries, ":")
 	if t.Whole {
 		path = t.App
@@ -94,9 +112,13 @@ func (t *training) dumpArguments() []string {
 	return slices.Concat(args, archiveFlags(t.Flags), []string{"-cp", path})
 }
 
-// tryArguments open the archive or fail.
+// tryArguments open the archive or fail; linked classes as in a container of
+// one processor and 256 MB.
 func (t *training) tryArguments() []string {
 	args := slices.Concat(Arguments(), t.Options, t.Flags, []string{"-Xshare:on"})
+	if t.links() {
+		args = append(args, "-XX:ActiveProcessorCount=1", "-XX:MaxRAM=256m")
+	}
 	if t.Whole {
 		args = append(args, "-cp", t.App)
 	}
@@ -117,6 +139,9 @@ func (t *training) texts(settings string) map[string]string {
 	}
 	if !t.Whole {
 		args = append(args, "-cp", quoted(t.classPath()))
+	}
+	if t.links() {
+		settings += "InitialRAMPercentage=25.0\n" // bases of others begin with a 64th
 	}
 	return map[string]string{
 		flagsFile:     settings + "SharedArchiveFile=/" + Folder + "/" + archiveFile + "\n",

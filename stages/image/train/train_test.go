@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 func TestClassList(t *testing.T) {
@@ -155,10 +153,16 @@ func TestArchiveFlagsAndFiles(t *testing.T) {
 	if want := "+ExitOnOutOfMemoryError\nSharedArchiveFile=/app/cds/classes.jsa\n"; texts[flagsFile] != want {
 		t.Errorf("%s", texts[flagsFile])
 	}
-	for _, r := range []Request{{Release: 17}, {Release: 25, Layers: []oci.Layer{}}} {
-		args := (&training{Request: r}).dumpArguments()
-		if slices.Contains(args, "-XX:+AOTClassLinking") != (r.Release == 25) {
-			t.Errorf("%v", args)
+	for _, c := range []struct {
+		Request
+		links bool
+	}{
+		{Request{Release: 25}, false}, {Request{Release: 17, Whole: true}, false}, {Request{Release: 25, Whole: true}, true},
+	} {
+		tr := &training{Request: c.Request}
+		if tr.links() != c.links || slices.Contains(tr.tryArguments(), "-XX:MaxRAM=256m") != c.links ||
+			strings.Contains(tr.texts("")[flagsFile], "InitialRAMPercentage=25.0\n") != c.links {
+			t.Errorf("%+v: %v", c, tr.tryArguments())
 		}
 	}
 }
