@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"io"
@@ -79,24 +78,11 @@ func TestContainerSettingsAreInTheConfig(t *testing.T) {
 // manifestOf reads app.jar's manifest out of an image's topmost layer.
 func manifestOf(t *testing.T, image v1.Image) string {
 	t.Helper()
-	layers, err := image.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := layers[len(layers)-1].Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for files := tar.NewReader(r); ; {
-		h, err := files.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for h, content := range filesOf(t, image, topmost) {
 		if h.Name != "app/app.jar" {
 			continue
 		}
-		b, err := io.ReadAll(files)
+		b, err := io.ReadAll(content)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,6 +96,8 @@ func manifestOf(t *testing.T, image v1.Image) string {
 		}
 		return string(text)
 	}
+	t.Fatal("no app.jar in the topmost layer")
+	return ""
 }
 
 func TestBadContainerSettings(t *testing.T) {

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"io"
 	"os"
 	"path/filepath"
@@ -105,28 +104,13 @@ func TestFilesAreALayerOfTheirOwn(t *testing.T) {
 // entries tells of the topmost layer's.
 func entries(t *testing.T, at string, out Out) []string {
 	t.Helper()
-	layers, err := read(t, at, out.Digest).Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := layers[len(layers)-1].Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
 	var found []string
-	for files := tar.NewReader(r); ; {
-		h, err := files.Next()
-		if err == io.EOF {
-			return found
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(files)
+	for h, content := range filesOf(t, read(t, at, out.Digest), topmost) {
+		b, err := io.ReadAll(content)
 		if err != nil {
 			t.Fatal(err)
 		}
 		found = append(found, strings.TrimSpace(strings.Join([]string{h.Name, os.FileMode(h.Mode).String(), strconv.Itoa(h.Uid), strconv.Itoa(int(h.ModTime.Unix())), string(b)}, " ")))
 	}
+	return found
 }

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"context"
@@ -21,7 +20,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/sys/unix"
@@ -136,14 +134,7 @@ func run(t testing.TB, c Config, memory *cache.Cache, in In) runner.Result[Out] 
 
 func read(t testing.TB, at, digest string) v1.Image {
 	t.Helper()
-	x, err := layout.ImageIndexFromPath(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := v1.NewHash(digest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	x, h := inLayout(t, at, digest)
 	img, err := x.Image(h)
 	if err != nil {
 		t.Fatal(err)
@@ -267,26 +258,11 @@ func checkConfig(t *testing.T, img v1.Image, out Out) {
 
 func names(t *testing.T, img v1.Image, layer int) []string {
 	t.Helper()
-	layers, err := img.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := layers[layer].Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
 	var out []string
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for h := range filesOf(t, img, layer) {
 		out = append(out, h.Name)
 	}
+	return out
 }
 
 func TestReproducible(t *testing.T) {
@@ -348,24 +324,13 @@ func writeOld(t *testing.T, c Config, memory *cache.Cache) string {
 
 func appTime(t *testing.T, img v1.Image) time.Time {
 	t.Helper()
-	layers, err := img.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := layers[len(layers)-1].Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for h := range filesOf(t, img, topmost) {
 		if h.Name == "app/app.jar" {
 			return h.ModTime
 		}
 	}
+	t.Fatal("no app.jar in the topmost layer")
+	return time.Time{}
 }
 
 func TestDamagedCacheIsRepaired(t *testing.T) {

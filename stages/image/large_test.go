@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -91,16 +90,7 @@ func writeLargeApp(t testing.TB, path string, mb int, own []string) {
 			t.Fatal(err)
 		}
 	}
-	noise := rand.NewChaCha8([32]byte{1})
-	for i := range (mb + 7) / 8 {
-		e, err := w.Create("static/" + strconv.Itoa(i) + ".bin")
-		if err == nil {
-			_, err = io.CopyN(e, noise, 8<<20)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	addNoise(t, w, "static/%d.bin", mb)
 	if err := errors.Join(w.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}

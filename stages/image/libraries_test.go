@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
@@ -197,16 +196,7 @@ func writeLarge(t testing.TB, path string, mb int) {
 		t.Fatal(err)
 	}
 	w := zip.NewWriter(f)
-	noise := rand.NewChaCha8([32]byte{1})
-	for i := range (mb + 7) / 8 {
-		e, err := w.Create(strconv.Itoa(i))
-		if err == nil {
-			_, err = io.CopyN(e, noise, 8<<20)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	addNoise(t, w, "%d", mb)
 	if err := errors.Join(w.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}

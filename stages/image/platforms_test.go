@@ -13,7 +13,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -24,14 +23,7 @@ import (
 // readIndex opens the image index in a layout.
 func readIndex(t *testing.T, at, digest string) v1.ImageIndex {
 	t.Helper()
-	top, err := layout.ImageIndexFromPath(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := v1.NewHash(digest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	top, h := inLayout(t, at, digest)
 	x, err := top.ImageIndex(h)
 	if err != nil {
 		t.Fatal(err)
