@@ -7,11 +7,13 @@ import (
 
 	"github.com/fastship/fastship/cmd/internal/cli"
 	"github.com/fastship/fastship/internal/container"
+	"github.com/fastship/fastship/internal/gcpace"
 )
 
 func main() {
 	if code, ok := container.Init(os.Args); ok { // in the sandbox, this executable is also PID 1
 		os.Exit(code)
 	}
+	gcpace.Relax()
 	os.Exit(cli.Main(cli.Process()))
 }

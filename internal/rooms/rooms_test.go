@@ -24,7 +24,7 @@ type direction struct {
 
 // The first row whose room is a prefix of the importing package applies.
 var directions = []direction{
-	{"cmd/fastship", []string{"cmd", "internal/container"}, "main makes the context, calls cli.Main and exits; a re-executed container init never reaches cli"},
+	{"cmd/fastship", []string{"cmd", "internal/container", "internal/gcpace"}, "main makes the context, calls cli.Main and exits; a re-executed container init never reaches cli, and the collector is the whole process's"},
 	{"cmd", []string{"cmd", "stages", "runner", "cache", "deploy", "internal"}, "cmd wires everything"},
 	{"stages/internal", []string{"stages/internal", "runner", "cache", "internal"}, "what stages share knows none of them"},
 	{"stages/source", []string{"stages/source", "stages/internal", "runner", "cache", "internal"}, "road joins stages, no stage imports another"},

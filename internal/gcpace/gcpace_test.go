@@ -1,0 +1,55 @@
+package gcpace
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+// percent is the collector's pace now.
+func percent() int {
+	now := debug.SetGCPercent(100)
+	debug.SetGCPercent(now)
+	return now
+}
+
+// waitFor collects until the pace is that: finalizers run a little later.
+func waitFor(t *testing.T, want int) {
+	t.Helper()
+	for range 100 {
+		runtime.GC()
+		time.Sleep(5 * time.Millisecond)
+		if percent() == want {
+			return
+		}
+	}
+	t.Errorf("the pace is %d, want %d", percent(), want)
+}
+
+func TestRelax(t *testing.T) {
+	t.Setenv("GOGC", "")
+	os.Unsetenv("GOGC")
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	Relax()
+	if percent() != small {
+		t.Errorf("begins with %d", percent())
+	}
+	held := make([]byte, 30<<20)
+	waitFor(t, usual)
+	runtime.KeepAlive(held)
+	held = make([]byte, 12<<20)
+	waitFor(t, smaller)
+	runtime.KeepAlive(held)
+	waitFor(t, small)
+}
+
+func TestTheUserDecides(t *testing.T) {
+	t.Setenv("GOGC", "150")
+	before := percent()
+	Relax()
+	if percent() != before {
+		t.Errorf("the pace went from %d to %d", before, percent())
+	}
+}
