@@ -64,7 +64,7 @@ func deflated(t testing.TB) map[string][]byte {
 		"empty": nil, "letter": []byte("a"), "text": []byte(strings.Repeat("The quick brown fox. ", 500)),
 		"zeros": make([]byte, 70_000), "noise": noise, "skewed": skewed(50_000),
 	}
-	for period := 1; period <= 20; period++ {
+	for _, period := range []int{1, 2, 3, 5, 7, 8, 9, 15, 16, 17} { // around a word, of which matches are made
 		contents[fmt.Sprint("period ", period)] = bytes.Repeat(noise[:period], 3000/period)
 	}
 	var mixed []byte
@@ -245,10 +245,14 @@ func TestAllocations(t *testing.T) {
 // same bytes in them.
 func FuzzDecode(f *testing.F) {
 	for _, src := range deflated(f) {
-		if len(src) < 10_000 {
+		if len(src) < 500 {
 			f.Add(src)
 		}
 	}
 	d := NewDecoder()
-	f.Fuzz(func(t *testing.T, src []byte) { compare(t, d, src) })
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) < 2000 { // small ones hold all there is, and many of them can be tried
+			compare(t, d, src)
+		}
+	})
 }

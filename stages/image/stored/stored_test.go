@@ -349,6 +349,36 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestLargeEntries: on both sides of the size from which entries stream, and
+// when what streams is damaged.
+func TestLargeEntries(t *testing.T) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	text := strings.Repeat("a line of some file that is large\n", maxWhole/30)
+	for _, size := range []int{maxWhole - 1, maxWhole, maxWhole + 1} {
+		f, err := w.Create(fmt.Sprint(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(f, text[:size])
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	jar := b.Bytes()
+	out, err := rewrite(jar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, jar, out)
+	last := fmt.Sprint(maxWhole + 1)
+	jar[bytes.Index(jar, []byte(last))+len(last)] = 7 // deflate has no block of type 3
+	_, err = rewrite(jar)
+	if _, ok := errors.AsType[*Unfaithful](err); !ok || !strings.Contains(err.Error(), "entry \""+last+"\" is damaged") {
+		t.Errorf("damaged: %v", err)
+	}
+}
+
 // heap counts, and looks at the heap every 10 MB.
 type heap struct {
 	n    int64
