@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"golang.org/x/sys/unix"
 
 	"github.com/fastship/fastship/internal/atomicfile"
 	"github.com/fastship/fastship/internal/fault"
@@ -43,9 +44,15 @@ func (o Outputs) check(ctx context.Context, getenv func(string) (string, bool)) 
 		if err := atomicfile.CheckPlace(o.Archive); err != nil {
 			return fault.New(fault.BadInput, "name a file", "image.outputs.archive: %w", err)
 		}
+		if err := checkWritable(filepath.Dir(o.Archive)); err != nil {
+			return err
+		}
 	}
 	if o.Copy != "" {
 		if err := checkLayout(o.Copy); err != nil {
+			return err
+		}
+		if err := checkWritable(o.Copy); err != nil {
 			return err
 		}
 	}
@@ -62,9 +69,25 @@ func (o Outputs) check(ctx context.Context, getenv func(string) (string, bool)) 
 	return e.Close()
 }
 
+// checkWritable asks the system whether files can be made in a folder, or in
+// the nearest one above it that is there.
+func checkWritable(dir string) error {
+	for ; ; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+			continue
+		}
+		if err != nil && !errors.Is(err, unix.EROFS) { // a plan may be made where nothing can be written
+			return fault.New(fault.Missing, "make the folder writable, or name another place", "write to %s: %w", dir, err)
+		}
+		return nil
+	}
+}
+
 // checkLayout wants a folder that is new, empty, or an OCI layout.
 func checkLayout(dir string) error {
 	entries, err := os.ReadDir(dir)
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), newFile) }) // of one that was killed
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
 	}
@@ -236,10 +259,21 @@ func writeArchive(ctx context.Context, image v1.Image, names []string, path stri
 	return fmt.Sprintf("the image is in %s, %s, for docker load", path, sizes.Text(info.Size())), nil
 }
 
+// newFile begins the names of files that are not whole yet.
+const newFile = ".new-"
+
 // copyLayout makes a second layout with the image, its blobs linked where the
-// file system allows it. index.json comes last, by renaming.
+// file system allows it. The file that tells a layout comes first, so that one
+// which was cut short is known for what it is; index.json comes last, by
+// renaming.
 func copyLayout(ctx context.Context, from, to string) error {
 	blobs := filepath.Join("blobs", "sha256")
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("write the OCI layout: %w", err)
+	}
+	if err := copyFile(filepath.Join(from, "oci-layout"), filepath.Join(to, "oci-layout"), false); err != nil {
+		return fmt.Errorf("write the OCI layout: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Join(to, blobs), 0o755); err != nil {
 		return fmt.Errorf("write the OCI layout: %w", err)
 	}
@@ -253,7 +287,7 @@ func copyLayout(ctx context.Context, from, to string) error {
 			files = append(files, filepath.Join(blobs, e.Name()))
 		}
 	}
-	for _, file := range append(files, "oci-layout", "index.json") {
+	for _, file := range append(files, "index.json") {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -279,7 +313,7 @@ func copyFile(from, to string, blob bool) error {
 		return err
 	}
 	defer r.Close()
-	w, err := os.CreateTemp(filepath.Dir(to), ".new-*")
+	w, err := os.CreateTemp(filepath.Dir(to), newFile+"*")
 	if err != nil {
 		return err
 	}

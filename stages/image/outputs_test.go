@@ -106,3 +106,57 @@ func TestBadOutputs(t *testing.T) {
 		t.Errorf("%s, %v", tag, err)
 	}
 }
+
+// TestCutShortLayout: a copy that was cut short, by a full disk or a kill, is
+// in nobody's way.
+func TestCutShortLayout(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	blobs := filepath.Join(from, "blobs", "sha256")
+	if err := os.MkdirAll(filepath.Join(blobs, "afolder"), 0o755); err != nil { // no file: the copy fails there
+		t.Fatal(err)
+	}
+	for _, name := range []string{"oci-layout", "index.json"} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := copyLayout(t.Context(), from, to); err == nil {
+		t.Fatal("a folder was copied as a blob")
+	}
+	if _, err := os.Stat(filepath.Join(to, "index.json")); err == nil {
+		t.Error("half a layout has an index")
+	}
+	if err := checkLayout(to); err != nil {
+		t.Errorf("the next run: %v", err)
+	}
+	killed := filepath.Join(t.TempDir(), newFile+"1")
+	if err := os.WriteFile(killed, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkLayout(filepath.Dir(killed)); err != nil {
+		t.Errorf("after a kill: %v", err)
+	}
+}
+
+// TestReadOnlyPlaces are found before any work.
+func TestReadOnlyPlaces(t *testing.T) {
+	if err := checkWritable("/dev/null/x"); fault.ClassOf(err) != fault.Missing || fault.HintOf(err) == "" {
+		t.Errorf("%v", err)
+	}
+	dir := t.TempDir()
+	if err := checkWritable(filepath.Join(dir, "new", "folder")); err != nil {
+		t.Error(err)
+	}
+	if os.Geteuid() == 0 {
+		return // who writes to every folder
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Outputs{{Archive: filepath.Join(dir, "new", "x.tar")}, {Copy: filepath.Join(dir, "copy")}} {
+		err := New(Config{Outputs: o}, Deps{}).Check(t.Context())
+		if fault.ClassOf(err) != fault.Missing || fault.HintOf(err) == "" || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -27,8 +28,14 @@ func causeOf(err error) cause {
 	var c cause
 	c.line, c.detail, _ = strings.Cut(strings.TrimSpace(found[0].Error()), "\n")
 	c.hint = fault.HintOf(found[0])
-	if errors.Is(found[0], syscall.ENOSPC) { // wherever it was met, there is one remedy
+	switch { // wherever these are met, there is one remedy
+	case errors.Is(found[0], syscall.ENOSPC):
 		c.hint = "free some space on that disk"
+	case c.hint != "":
+	case errors.Is(found[0], syscall.EROFS):
+		c.hint = "name another place: that file system can only be read"
+	case errors.Is(found[0], fs.ErrPermission):
+		c.hint = "give this user the right to it; a build as root leaves files that others cannot use"
 	}
 	for _, e := range found[1:] {
 		c.others = append(c.others, e.Error())

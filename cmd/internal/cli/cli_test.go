@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +54,21 @@ func TestParseBytes(t *testing.T) {
 	for _, text := range []string{"lots", "-1", "1.5G", "G", "B", "9999999T", "1 G"} {
 		if got, err := parseBytes(text); err == nil {
 			t.Errorf("%q: got %d, want an error", text, got)
+		}
+	}
+}
+
+// TestCauseHasARemedy: what the disk refuses has one remedy everywhere, unless
+// whoever met it knew better.
+func TestCauseHasARemedy(t *testing.T) {
+	for want, err := range map[string]error{
+		"free some space on that disk": fault.New(fault.ImageFailed, "buy a disk", "write x: %w", syscall.ENOSPC),
+		"name another place":           fmt.Errorf("write x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.EROFS}),
+		"give this user the right":     fmt.Errorf("write x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}),
+		"ask her":                      fault.New(fault.ImageFailed, "ask her", "write x: %w", syscall.EACCES),
+	} {
+		if got := causeOf(err).hint; !strings.HasPrefix(got, want) {
+			t.Errorf("%v: %q", err, got)
 		}
 	}
 }

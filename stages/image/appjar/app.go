@@ -149,9 +149,13 @@ func openError(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.New(fault.ImageFailed, "build it first: leave out --from, or check maven.goals", "read the application: no file %s", path)
 	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.ImageFailed, "let this user read it: a build as root leaves such files", "%w", err)
+		return unreadable(err)
 	}
 	return fault.New(fault.ImageFailed, remedy(err), "%w", err)
+}
+
+func unreadable(err error) error {
+	return fault.New(fault.ImageFailed, "let this user read it: a build as root leaves such files", "%w", err)
 }
 
 // remedy says what to do about an archive that is refused.

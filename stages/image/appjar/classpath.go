@@ -113,6 +113,8 @@ func (c *classPath) jar(ctx context.Context, ref, file string, tell bool) error 
 			c.missing = append(c.missing, ref)
 		}
 		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return unreadable(err)
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
@@ -204,7 +206,7 @@ func manifestOf(file string) (m manifest, isJar bool, err error) {
 	case errors.Is(err, zip.ErrFormat):
 		return m, false, nil
 	case errors.Is(err, fs.ErrPermission):
-		return m, false, fault.New(fault.ImageFailed, "let this user read it: a build as root leaves such files", "%w", err)
+		return m, false, unreadable(err)
 	case err != nil:
 		return m, false, err
 	}
