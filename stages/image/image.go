@@ -11,6 +11,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/extra"
+	"github.com/fastship/fastship/stages/internal/stamp"
 )
 
 // Config is what the image section of fastship.yaml says to this stage.
@@ -104,6 +105,16 @@ type In struct {
 	Revision     string    // the commit, empty outside git
 	Source       string    // the remote's URL, empty outside git
 	Created      time.Time // the commit's time; zero outside git, then the epoch is used
+
+	book *stamp.Book // of OfJar, which has hashed the jar
+}
+
+// stamps is the book that knows the jar.
+func (in In) stamps(state string) *stamp.Book {
+	if in.book != nil {
+		return in.book
+	}
+	return stamp.Open(state)
 }
 
 // Library is a dependency by its coordinates.

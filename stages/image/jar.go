@@ -15,13 +15,13 @@ import (
 // release is the Java release that the application's classes need, 0 when
 // unknown. It reads only; the errors are appjar.Open's.
 func OfJar(ctx context.Context, path, state string) (in In, release int, err error) {
-	book := stamp.Open(state)
-	app, err := appjar.Open(ctx, path, appjar.Options{Digest: book.Digest})
+	in.book = stamp.Open(state)
+	app, err := appjar.Open(ctx, path, appjar.Options{Digest: in.book.Digest, Known: openReleased(state).digest})
 	if err != nil {
 		return in, 0, err
 	}
 	defer app.Close()
-	in.Jar, err = book.Digest(path)
+	in.Jar, err = in.book.Digest(path)
 	in.Jar.Name = path
 	in.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	return in, app.Release, err

@@ -156,7 +156,7 @@ func (s *Step) plan(ctx context.Context, in In) (runner.Plan[Out], error) {
 		say("%s", baseLine)
 		return plan, nil
 	}
-	app, err := appjar.Open(ctx, in.Jar.Name, s.options(in, stamp.Open(s.deps.State)))
+	app, err := appjar.Open(ctx, in.Jar.Name, s.options(in, in.stamps(s.deps.State)))
 	if err != nil {
 		if _, statErr := os.Stat(in.Jar.Name); errors.Is(statErr, fs.ErrNotExist) {
 			say("make an image of %s, once it is built, in %s", in.Jar.Name, s.config.Layout)
@@ -263,7 +263,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
 func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming func()) (Out, int, error) {
-	book := stamp.Open(s.deps.State)
+	book := in.stamps(s.deps.State)
 	defer book.Save()
 	key := s.name(book, in, targets)
 	if app, ok := s.recall(ctx, key); ok {
