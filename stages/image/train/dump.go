@@ -21,8 +21,7 @@ const (
 )
 
 // dump has the JVM write the archive, and then open it with the very command
-// line of the image: what a JVM would refuse does not get into one. Linked
-// classes that a small container could not open give way to unlinked ones.
+// line of the image: what a JVM would refuse does not get into one.
 func (t *training) dump(ctx context.Context, list []string) error {
 	if err := os.WriteFile(t.at(wantedFile), []byte(strings.Join(list, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("write the list of classes: %w", err)
@@ -36,27 +35,14 @@ func (t *training) dump(ctx context.Context, list []string) error {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	if t.links() {
-		err := t.write(ctx, "-XX:+AOTClassLinking") // JEP 483, which a class list gets only when asked
-		if refused, ok := errors.AsType[*Refused](err); err == nil || !ok || refused.Slow {
-			return err
-		}
-	}
 	return t.write(ctx)
 }
 
-// links tells whether the archive's classes are linked to one another. A JVM
-// that cannot load the objects of such an archive does not start at all, and
-// what it loads them into is the first heap: too small a one of the user's
-// choice, and JAVA_TOOL_OPTIONS can choose it for any container. So it is for
-// who has asked for full training.
-func (t *training) links() bool { return t.Whole && t.Release >= firstAOT }
-
 func (t *training) at(name string) string { return filepath.Join(t.work, Folder, name) }
 
-// write writes the archive with further options, and opens it.
-func (t *training) write(ctx context.Context, options ...string) error {
-	place, err := t.complete(ctx, &tail{}, "write the archive", true, t.dumpArguments(options...)...)
+// write writes the archive, and opens it.
+func (t *training) write(ctx context.Context) error {
+	place, err := t.complete(ctx, &tail{}, "write the archive", true, t.dumpArguments()...)
 	if err != nil {
 		return err
 	}
@@ -94,8 +80,10 @@ func (t *training) complete(ctx context.Context, out *tail, what string, steady 
 // dumpArguments make the archive of the class path that every later one
 // begins with. Its heap and collector are fixed, because its bytes depend on
 // them; an archive that G1 wrote serves the serial and the parallel collector
-// too.
-func (t *training) dumpArguments(options ...string) []string {
+// too. Its classes are not linked to one another (JEP 483): a JVM that cannot load
+// the objects of linked ones into its first heap does not start at all, and
+// JAVA_TOOL_OPTIONS can choose any.
+func (t *training) dumpArguments() []string {
 	args := []string{
 		"-Xshare:dump", "-Xms512m", "-Xmx512m", "-XX:ActiveProcessorCount=2",
 		"-XX:SharedClassListFile=/" + Folder + "/" + wantedFile,
@@ -104,7 +92,6 @@ func (t *training) dumpArguments(options ...string) []string {
 	if !choosesCollector(t.Env) {
 		args = append(args, "-XX:+UseG1GC")
 	}
-	args = append(args, options...)
 	path := strings.Join(t.Libraries, ":")
 	if t.Whole {
 		path = t.App
@@ -112,13 +99,9 @@ func (t *training) dumpArguments(options ...string) []string {
 	return slices.Concat(args, archiveFlags(t.Flags), []string{"-cp", path})
 }
 
-// tryArguments open the archive or fail; linked classes as in a container of
-// one processor and 256 MB.
+// tryArguments open the archive or fail.
 func (t *training) tryArguments() []string {
 	args := slices.Concat(Arguments(), t.Options, t.Flags, []string{"-Xshare:on"})
-	if t.links() {
-		args = append(args, "-XX:ActiveProcessorCount=1", "-XX:MaxRAM=256m")
-	}
 	if t.Whole {
 		args = append(args, "-cp", t.App)
 	}
@@ -139,9 +122,6 @@ func (t *training) texts(settings string) map[string]string {
 	}
 	if !t.Whole {
 		args = append(args, "-cp", quoted(t.classPath()))
-	}
-	if t.links() {
-		settings += "InitialRAMPercentage=25.0\n" // bases of others begin with a 64th
 	}
 	return map[string]string{
 		flagsFile:     settings + "SharedArchiveFile=/" + Folder + "/" + archiveFile + "\n",

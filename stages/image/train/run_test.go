@@ -186,26 +186,6 @@ func TestRunWhole(t *testing.T) {
 	}
 }
 
-// TestLinkedClasses: a linked archive keeps a JVM from starting that cannot
-// load its objects, so it is only for full training, where it opens.
-func TestLinkedClasses(t *testing.T) {
-	for _, c := range []struct {
-		fake          string
-		whole, linked bool
-	}{{"ok", true, true}, {"no-link", true, false}, {"ok", false, false}} {
-		r := request(t, c.fake)
-		r.Whole, r.Release = c.whole, 25
-		a, err := Run(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if archive := inLayer(t, r.Store, a.Layer)["app/cds/classes.jsa"]; strings.Contains(archive, "linked\n") != c.linked {
-			t.Errorf("%+v: %q", c, archive)
-		}
-		nothingLeft(t)
-	}
-}
-
 func TestRefused(t *testing.T) {
 	for fake, want := range map[string]string{
 		"no-list":    "the JVM left no list of classes: it started and ended by itself",

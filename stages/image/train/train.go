@@ -33,7 +33,7 @@ import (
 
 // Version belongs into the key of an archive: another version makes another
 // one of the same libraries.
-const Version = "trained start-up 2"
+const Version = "trained start-up 3"
 
 // OldestJava is the first release whose JVM archives classes of the class path
 // without a commercial licence (JEP 310; from 11 on without a flag).

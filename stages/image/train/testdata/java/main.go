@@ -37,17 +37,10 @@ func main() {
 		if fake == "empty-dump" {
 			return
 		}
-		if slices.Contains(os.Args, "-XX:+AOTClassLinking") {
-			list = append(list, "linked\n"...)
-		}
 		check(os.WriteFile(option("-XX:SharedArchiveFile="), list, 0o600))
 	case slices.Contains(os.Args, "-Xshare:on"):
 		if fake == "no-open" {
 			fmt.Println("Error occurred during initialization of VM")
-			os.Exit(1)
-		}
-		if archive, err := os.ReadFile("/app/cds/classes.jsa"); fake == "no-link" && (err != nil || strings.Contains(string(archive), "linked")) {
-			fmt.Println("[error][cds] shared archive file has aot-linked classes but the archived heap objects cannot be loaded")
 			os.Exit(1)
 		}
 	case slices.Contains(os.Args, "-version"):
