@@ -306,6 +306,9 @@ func (i *imageHost) cold(ctx context.Context, seed, repository, compression, bas
 	if err := forgetApplication(cache); err != nil {
 		return ran{}, err
 	}
+	if err := forgetPushes(cache); err != nil {
+		return ran{}, err
+	}
 	os.RemoveAll(filepath.Join(i.ours.dir, ".fastship"))
 	if err := i.configure(i.meter.address+"/"+repository, "compression: "+compression); err != nil {
 		return ran{}, err
@@ -342,6 +345,33 @@ func forgetApplication(cache string) error {
 	}
 	if removed < 10 {
 		return fmt.Errorf("only %d actions tell of the application: does the cache look otherwise now?", removed)
+	}
+	return nil
+}
+
+// forgetPushes removes what a cache knows of the registries' repositories: else
+// blobs that another one holds are mounted, and none is sent.
+func forgetPushes(cache string) error {
+	files, err := filepath.Glob(filepath.Join(cache, "registries", "registry-*.json"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no notes of a registry (%v): does the cache look otherwise now?", err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		notes := map[string]json.RawMessage{}
+		if err := json.Unmarshal(raw, &notes); err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+		delete(notes, "repositories")
+		if raw, err = json.Marshal(notes); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, raw, 0o600); err != nil {
+			return err
+		}
 	}
 	return nil
 }
