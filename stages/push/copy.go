@@ -299,7 +299,7 @@ func (k *copying) blobs(ctx context.Context, m manifest) error {
 	group.SetLimit(parallel)
 	for _, b := range blobs {
 		group.Go(func() error {
-			there, err := k.has(inner, b.Digest)
+			there, err := k.has(inner, b)
 			mu.Lock()
 			defer mu.Unlock()
 			if !there {
@@ -322,13 +322,13 @@ func (k *copying) blobs(ctx context.Context, m manifest) error {
 
 // has looks whether the target has a blob, or takes it from a repository
 // beside it.
-func (k *copying) has(ctx context.Context, d cache.Digest) (there bool, err error) {
+func (k *copying) has(ctx context.Context, b cache.Descriptor) (there bool, err error) {
 	err = registry.Retry(ctx, func() (err error) {
-		there, err = k.to.has(ctx, d)
+		there, err = k.to.has(ctx, b)
 		return err
 	})
 	if err != nil || there || k.from.repo.RegistryStr() != k.to.repo.RegistryStr() {
 		return there, err
 	}
-	return k.to.mount(ctx, d, k.from.repo.RepositoryStr())
+	return k.to.mount(ctx, b.Digest, k.from.repo.RepositoryStr())
 }

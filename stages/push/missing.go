@@ -71,7 +71,7 @@ func (r *repository) haveAll(ctx context.Context, blobs []cache.Descriptor) ([]b
 	for i, b := range blobs {
 		group.Go(func() error {
 			return registry.Retry(ctx, func() (err error) {
-				has[i], err = r.has(ctx, b.Digest)
+				has[i], err = r.has(ctx, b)
 				return err
 			})
 		})
@@ -79,13 +79,18 @@ func (r *repository) haveAll(ctx context.Context, blobs []cache.Descriptor) ([]b
 	return has, group.Wait()
 }
 
-func (r *repository) has(ctx context.Context, d cache.Digest) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/%s", d), nil)
+// has asks for a blob. Something of another size is not it, and where a proxy
+// lets no HEAD through, nothing is known to be there.
+func (r *repository) has(ctx context.Context, b cache.Descriptor) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, r.url("blobs/%s", b.Digest), nil)
 	if err != nil {
 		return false, err
 	}
-	resp, err := r.do(req, http.StatusOK, http.StatusNotFound)
-	return err == nil && resp.StatusCode == http.StatusOK, err
+	resp, err := r.do(req, http.StatusOK, http.StatusNotFound, http.StatusMethodNotAllowed)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return false, err
+	}
+	return resp.ContentLength <= 0 || resp.ContentLength == b.Size, nil // some tell no size
 }
 
 // holder names a repository of this registry from which a blob may be

@@ -125,8 +125,12 @@ func (r *repository) putManifest(ctx context.Context, reference string, m manife
 		if err != nil {
 			return err
 		}
-		if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != m.digest {
+		got := resp.Header.Get("Docker-Content-Digest")
+		if got != "" && got != m.digest {
 			return errors.New("the registry stored the manifest as " + got)
+		}
+		if got == "" && resp.StatusCode != http.StatusCreated { // what answers every path with a page does so here
+			return fmt.Errorf("PUT %s: %s instead of 201 Created: %w", req.URL, resp.Status, registry.ErrNoRegistry)
 		}
 		linked = resp.Header.Get("OCI-Subject") != ""
 		return nil
@@ -181,6 +185,9 @@ func (r *repository) get(ctx context.Context, path string) (mediaType string, bo
 		body, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 		if err == nil && len(body) > maxManifest {
 			return fmt.Errorf("read %s: more than %d bytes", path, maxManifest)
+		}
+		if err == nil && registry.IsPage(body) {
+			return fmt.Errorf("GET %s: a page for browsers: %w", req.URL, registry.ErrNoRegistry)
 		}
 		return err
 	})

@@ -59,7 +59,7 @@ func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descr
 	again := false
 	err = registry.Retry(ctx, func() error {
 		if again {
-			if there, err := r.has(ctx, b.Digest); err == nil && there {
+			if there, err := r.has(ctx, b); err == nil && there {
 				t.count.set(b.Size)
 				return nil
 			}

@@ -154,5 +154,12 @@ func (r *repository) digestOf(ctx context.Context, tag string) (digest string, e
 		}
 		return err
 	})
+	if registry.StatusOf(err) == http.StatusMethodNotAllowed { // a proxy lets no HEAD through
+		m, ok, err := r.manifestOf(ctx, tag)
+		if err != nil || !ok {
+			return "", err
+		}
+		return m.digest, nil
+	}
 	return digest, err
 }

@@ -98,19 +98,24 @@ func diagnose(host string, err error) (what, hint string) {
 	if errors.Is(err, errPlain) {
 		return "", "give the registry a certificate, or set image.insecure: true"
 	}
+	if errors.Is(err, ErrNoRegistry) {
+		return "", noRegistryHint
+	}
+	// What a second try by plain http was told says less than why https failed.
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, isHost := errors.AsType[x509.HostnameError](err)
+	_, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	if isUnknown || isHost || isInvalid {
+		return "its certificate is not trusted", "add the registry's CA to this machine (SSL_CERT_FILE names a bundle)"
+	}
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return diagnoseStatus(host, e)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-		return "unknown host " + host, "correct the host's name"
+		return "unknown host " + e.Name, "correct the host's name"
 	}
-	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, isHost := errors.AsType[x509.HostnameError](err)
-	_, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case isUnknown || isHost || isInvalid:
-		return "its certificate is not trusted", "add the registry's CA to this machine (SSL_CERT_FILE names a bundle)"
 	case isRecord || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return host + " speaks plain http", "give the registry a certificate, or set image.insecure: true"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -124,22 +129,44 @@ func diagnose(host string, err error) (what, hint string) {
 	return "", ""
 }
 
+const noRegistryHint = "correct the address, or what stands before the registry: a proxy or a login page"
+
 func diagnoseStatus(host string, e *transport.Error) (what, hint string) {
 	switch {
+	case e.StatusCode < 400:
+		return "an answer that no registry gives", noRegistryHint
 	case e.StatusCode == http.StatusUnauthorized:
 		return "no valid login for " + host, loginHint(host)
 	case has(e, transport.NameUnknownErrorCode):
 		return "the repository does not exist", "create it, or correct the name"
+	case has(e, transport.TooManyRequestsErrorCode) || e.StatusCode == http.StatusTooManyRequests:
+		return "too many requests", "try again later, or log in: docker login " + host
+	case isQuota(e):
+		return "the registry has no room left for this", "free space in the registry, or raise its quota"
 	case e.StatusCode == http.StatusForbidden && isECR(host):
 		return "refused", "check that the role may use ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage, ecr:BatchGetImage"
 	case e.StatusCode == http.StatusForbidden:
 		return "refused", "log in as a user who may do this: docker login " + host
-	case has(e, transport.TooManyRequestsErrorCode) || e.StatusCode == http.StatusTooManyRequests:
-		return "too many requests", "try again later, or log in: docker login " + host
-	case e.StatusCode == http.StatusInsufficientStorage:
-		return "the registry has no room left", "free space in the registry"
+	case e.StatusCode == http.StatusRequestEntityTooLarge:
+		return "a proxy before the registry takes no bodies of this size", "raise its limit (nginx: client_max_body_size 0)"
+	case e.StatusCode == http.StatusMethodNotAllowed:
+		return "this is not allowed there", "push to a registry that takes images: a read-only one and a mirror take none"
+	case e.StatusCode >= 500 && e.StatusCode != http.StatusNotImplemented:
+		return host + " is out of order", "try again later; the log of the registry, or of the proxy before it, says more"
 	}
 	return "", ""
+}
+
+// isQuota tells that a refusal is about room: 507, or what registries and
+// their disks say. The words are Harbor's, GitLab's and the kernel's.
+func isQuota(e *transport.Error) bool {
+	if e.StatusCode == http.StatusInsufficientStorage {
+		return true
+	}
+	return slices.ContainsFunc(e.Errors, func(d transport.Diagnostic) bool {
+		text := strings.ToLower(d.String())
+		return strings.Contains(text, "quota") || strings.Contains(text, "will exceed the configured upper limit") || strings.Contains(text, "no space left on device")
+	})
 }
 
 func loginHint(host string) string {

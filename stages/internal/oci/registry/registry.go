@@ -123,7 +123,7 @@ func ask(ctx context.Context, repo name.Repository, scope string, o Options, bas
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, withoutPages(err)
 	}
 	return &Client{Repository: repo, Transport: authenticated, Known: seen.known}, nil
 }
@@ -187,11 +187,17 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Attempts is how often Retry tries in all.
-const Attempts = 5
+// Attempts is how often Retry tries in all, Throttled how often what a
+// registry slows down: it is well, and lets others through meanwhile.
+const (
+	Attempts  = 5
+	Throttled = 9
+)
 
-// maxWait bounds what a registry may ask for by Retry-After.
-const maxWait = 30 * time.Second
+const (
+	maxWait  = 30 * time.Second // bounds what a registry may ask for by Retry-After
+	maxPause = 6 * time.Second  // bounds a wait that nobody asked for
+)
 
 // Retry calls work until it succeeds, fails for good, or has failed Attempts
 // times; it waits 0.2 s at first and three times as long each time, less up to
@@ -202,7 +208,7 @@ func Retry(ctx context.Context, work func() error) error {
 	wait := 200 * time.Millisecond
 	for attempt := 1; ; attempt++ {
 		err := work()
-		if err == nil || attempt == Attempts || ctx.Err() != nil || !temporary(err) {
+		if err == nil || attempt >= attempts(err) || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
 		chance := rand.N(wait / 2)
@@ -213,8 +219,15 @@ func Retry(ctx context.Context, work func() error) error {
 		if pause.For(ctx, delay) != nil {
 			return err
 		}
-		wait *= 3
+		wait = min(3*wait, maxPause)
 	}
+}
+
+func attempts(err error) int {
+	if StatusOf(err) == http.StatusTooManyRequests {
+		return Throttled
+	}
+	return Attempts
 }
 
 // retryAfter is a refusal that says when to come back.
@@ -228,7 +241,7 @@ func (r *retryAfter) Unwrap() error { return r.error }
 // CheckResponse returns the registry's error unless the status is one of
 // codes.
 func CheckResponse(resp *http.Response, codes ...int) error {
-	err := transport.CheckError(resp, codes...)
+	err := withoutPages(transport.CheckError(resp, codes...))
 	if wait := askedWait(resp.Header.Get("Retry-After")); err != nil && wait > 0 {
 		return &retryAfter{err, wait}
 	}

@@ -3,9 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -28,8 +31,9 @@ func TestRetry(t *testing.T) {
 		most  time.Duration // and half of it at least
 	}{
 		"busy":      {response(503, ""), Attempts, 8 * time.Second},
-		"slow down": {response(429, "2"), Attempts, (2+2+2+2)*time.Second + 4*time.Second},
-		"too long":  {response(429, "3600"), Attempts, 4 * 30 * time.Second},
+		"throttled": {response(429, ""), Throttled, 32 * time.Second},
+		"slow down": {response(429, "2"), Throttled, 40 * time.Second},
+		"too long":  {response(503, "3600"), Attempts, 4 * 30 * time.Second},
 		"cut":       {io.ErrUnexpectedEOF, Attempts, 8 * time.Second},
 		"reset":     {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, Attempts, 8 * time.Second},
 		"nobody":    {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, 1, 0},
@@ -113,5 +117,39 @@ func TestExplainKeepsWhatIsClear(t *testing.T) {
 	err = Explain(fault.ImageFailed, "push to", repo, repo.Registry, &transport.Error{StatusCode: 401})
 	if fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) != "run docker login example.com" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestExplain: what a person reads is one line and names the remedy, whatever
+// stands between here and the registry.
+func TestExplain(t *testing.T) {
+	repo, err := ParseRepository("k", "example.com/x", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nginx = "<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n<center><h1>oh</h1></center>\r\n</body>\r\n</html>\r\n"
+	for name, c := range map[string]struct {
+		status           int
+		body, want, hint string
+	}{
+		"proxy's limit": {413, fmt.Sprintf(nginx, 413, "Request Entity Too Large"), "413 Request Entity Too Large", "client_max_body_size"},
+		"proxy alone":   {502, fmt.Sprintf(nginx, 502, "Bad Gateway"), "example.com is out of order", "try again later"},
+		"login page":    {200, "<!DOCTYPE html><title>\nSign in </title>", "a page titled “Sign in”", "login page"},
+		"squid":         {503, "<html><head><title>ERROR: not\n now</title><body>" + strings.Repeat("x\n", 5000), "a page titled “ERROR: not now”", "try again"},
+		"text":          {500, strings.Repeat("stack trace\n", 1000), "stack trace stack", "log of the registry"},
+		"read-only":     {405, `{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}`, "UNSUPPORTED", "read-only"},
+		"quota":         {403, `{"errors":[{"code":"DENIED","message":"adding 1 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 9 MiB"}]}`, "no room left", "raise its quota"},
+		"rate":          {429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"Quota exceeded"}]}`, "too many requests", "try again later"},
+		"denied":        {403, `{"errors":[{"code":"DENIED","message":"quote"}]}`, "refused", "docker login"},
+	} {
+		resp := &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body)), Request: httptest.NewRequest(http.MethodPost, "https://example.com/v2/x/blobs/uploads/", nil)}
+		err := Explain(fault.ImageFailed, "push to", repo, repo.Registry, CheckResponse(resp, 202))
+		text := fmt.Sprint(err)
+		if !strings.Contains(text, c.want) || !strings.Contains(fault.HintOf(err), c.hint) || strings.ContainsAny(text, "<\n") || len(text) > maxBody+200 {
+			t.Errorf("%s: %s\nhint: %s", name, text, fault.HintOf(err))
+		}
+		if StatusOf(err) != c.status {
+			t.Errorf("%s: status %d", name, StatusOf(err))
+		}
 	}
 }
