@@ -333,7 +333,7 @@ func forgetApplication(cache string) error {
 		if err != nil {
 			return err
 		}
-		for _, sign := range []string{`"name":"dependencies"`, `"name":"application"`, `{"outputs":{"kind":`, `{"outputs":{"packages":`, `{"outputs":["java.base"`} {
+		for _, sign := range []string{`"name":"dependencies"`, `"name":"application"`, `{"outputs":{"kind":`, `{"outputs":{"packages":`} {
 			if strings.Contains(string(b), sign) {
 				if err := os.Remove(filepath.Join(actions, e.Name())); err != nil {
 					return err

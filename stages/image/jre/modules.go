@@ -173,23 +173,6 @@ func owners(ctx context.Context, c *cache.Cache, jdk JDK, id cache.Digest) (map[
 	return table, err
 }
 
-// closure adds to modules those they require, and so on, as the JDK resolves
-// them.
-func closure(ctx context.Context, c *cache.Cache, jdk JDK, id cache.Digest, modules []string) ([]string, error) {
-	key := cache.NewKey("required modules", "1").Add("jdk", string(id)).Add("roots", modules).Key()
-	all, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) ([]string, []cache.Descriptor, error) {
-		var all []string
-		args := []string{"--limit-modules", strings.Join(modules, ","), "--list-modules"}
-		err := run(ctx, jdk.tool("java"), args, func(line string) {
-			name, _, _ := strings.Cut(line, "@")
-			all = append(all, name)
-		})
-		slices.Sort(all)
-		return all, nil, err
-	})
-	return all, err
-}
-
 func checkNames(jdk JDK, names []string) error {
 	for _, name := range names {
 		if _, known := slices.BinarySearch(jdk.Modules, name); known {
