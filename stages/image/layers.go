@@ -17,6 +17,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/inspect"
+	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
 
@@ -78,8 +79,9 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 
 // makeLayers fills the application's layers in order, from the cache or
 // written now, and returns how many had to be written.
-// coming is called before the first of them is written.
-func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming func()) (int, error) {
+// coming is called before the first of them is written. watch sees the
+// libraries that are.
+func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming func(), watch *jre.Watch) (int, error) {
 	roles, files, err := planLayers(jar)
 	if err != nil {
 		return 0, err
@@ -99,7 +101,7 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 			var err error
 			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
 				coming()
-				l, err := s.writeLayer(ctx, role, files[role])
+				l, err := s.writeLayer(ctx, role, files[role], watch)
 				return l, []cache.Descriptor{l.Descriptor}, err
 			})
 			layers[i].Descriptor.Name = role // one key, whatever the layer is called

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/image/stored"
 	"github.com/fastship/fastship/stages/internal/oci"
 )
@@ -62,10 +63,11 @@ type madeLayer struct {
 // sure when the last byte of it was inflated. To do that beforehand would cost
 // as much as the rewriting itself, and honest jars are what they say: so one
 // that is not begins the layer anew, without rewriting that jar.
-func (s *Step) writeLayer(ctx context.Context, role string, files []layerFile) (madeLayer, error) {
+// watch sees the libraries on their way.
+func (s *Step) writeLayer(ctx context.Context, role string, files []layerFile, watch *jre.Watch) (madeLayer, error) {
 	stays := map[string]string{} // path in the image → why
 	for {
-		ready, err := s.ready(ctx, files, stays)
+		ready, err := s.ready(ctx, files, stays, watch)
 		if err != nil {
 			return madeLayer{}, err
 		}
@@ -93,7 +95,7 @@ func (r *refusal) Unwrap() error { return r.Unfaithful }
 
 // ready makes the entries of a layer, and adds to stays the libraries whose
 // directories show already that they cannot be rewritten.
-func (s *Step) ready(ctx context.Context, files []layerFile, stays map[string]string) ([]oci.File, error) {
+func (s *Step) ready(ctx context.Context, files []layerFile, stays map[string]string, watch *jre.Watch) ([]oci.File, error) {
 	out := make([]oci.File, len(files))
 	reasons := make([]string, len(files))
 	group, ctx := errgroup.WithContext(ctx)
@@ -113,7 +115,7 @@ func (s *Step) ready(ctx context.Context, files []layerFile, stays map[string]st
 				reasons[i] = u.Reason
 				return nil
 			}
-			out[i].Size, out[i].Open = size, f.rewritten
+			out[i].Size, out[i].Write = size, func(w io.Writer) error { return f.rewrite(w, watch) }
 			if err != nil {
 				return fmt.Errorf("read %s: %w", path.Base(f.Path), err)
 			}
@@ -129,7 +131,7 @@ func (s *Step) ready(ctx context.Context, files []layerFile, stays map[string]st
 	return out, err
 }
 
-// rewrittenSize is what rewritten's reader will give. The jar's directory is
+// rewrittenSize is how much rewrite will write. The jar's directory is
 // not kept for that: those of a large application's libraries add up.
 func (f layerFile) rewrittenSize() (int64, error) {
 	j, closer, err := f.jar()
@@ -155,23 +157,28 @@ func (f layerFile) jar() (*stored.Jar, io.Closer, error) {
 	return j, closer, nil
 }
 
-// rewritten starts the library's new bytes. They end well only if the
-// original's are those that the layer's key was made of.
-func (f layerFile) rewritten() (io.ReadCloser, error) {
+// rewrite writes the library's new bytes. It ends well only if the original's
+// are those that the layer's key was made of.
+func (f layerFile) rewrite(w io.Writer, watch *jre.Watch) error {
 	j, closer, err := f.jar()
 	if err != nil {
-		return nil, f.refused(err)
+		return f.refused(err)
 	}
-	r, w := io.Pipe()
-	go func() {
-		defer closer.Close()
-		digest, err := j.Rewrite(w)
-		if err == nil && digest != f.Digest {
-			err = f.changed()
-		}
-		w.CloseWithError(f.refused(err))
-	}()
-	return r, nil
+	defer closer.Close()
+	view, look := watch.View(f.Digest), stored.Look(nil)
+	if view != nil {
+		look = view.Entry
+	}
+	digest, err := j.Rewrite(w, look)
+	switch {
+	case err != nil:
+		return f.refused(err)
+	case digest != f.Digest:
+		return f.changed()
+	case view != nil:
+		view.Keep()
+	}
+	return nil
 }
 
 func (f layerFile) changed() error { return fmt.Errorf("%s changed while it was read", f.Path) }

@@ -128,7 +128,7 @@ func TestLibraryWithinCompression(t *testing.T) {
 	f := layerFile{Path: "app/lib/x.jar", Digest: cache.Sum(nil), library: true} // too large to unpack: no content
 	stays := map[string]string{}
 	s := New(Config{}, Deps{})
-	out, err := s.ready(t.Context(), []layerFile{f}, stays)
+	out, err := s.ready(t.Context(), []layerFile{f}, stays, nil)
 	if err != nil || len(out) != 1 || !strings.Contains(stays[f.Path], "too large") {
 		t.Errorf("%v, %q", err, stays)
 	}
@@ -142,7 +142,7 @@ func TestLibraryChangesMeanwhile(t *testing.T) {
 		content: func() (io.ReaderAt, io.Closer, error) { return strings.NewReader(b), io.NopCloser(nil), nil },
 	}
 	s := New(Config{}, Deps{Cache: newCache(t)})
-	if _, err := s.writeLayer(t.Context(), "x", []layerFile{f}); err == nil || !strings.Contains(err.Error(), "app/lib/x.jar changed while it was read") {
+	if _, err := s.writeLayer(t.Context(), "x", []layerFile{f}, nil); err == nil || !strings.Contains(err.Error(), "app/lib/x.jar changed while it was read") {
 		t.Errorf("got %v", err)
 	}
 }

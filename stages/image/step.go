@@ -322,11 +322,15 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 		below   []base
 		written int
 	)
+	var watch *jre.Watch
+	if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
+		watch = jre.NewWatch(jars(jar))
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		if s.config.Base == jlink {
 			linker := targets[0].linker
-			if app.Needs, err = jre.Inspect(groupCtx, s.deps.Cache, linker, jars(jar), s.modules(linker)); err != nil {
+			if app.Needs, err = jre.Inspect(groupCtx, s.deps.Cache, linker, jars(jar), s.modules(linker), watch); err != nil {
 				return err
 			}
 		}
@@ -334,7 +338,8 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 		return err
 	})
 	group.Go(func() (err error) {
-		written, err = s.makeLayers(groupCtx, jar, app, coming)
+		defer watch.Close()
+		written, err = s.makeLayers(groupCtx, jar, app, coming, watch)
 		return err
 	})
 	group.Go(func() (err error) {

@@ -39,7 +39,7 @@ func Lacking(ctx context.Context, c *cache.Cache, jars []Jar, major int, has []s
 	}
 	sorted, brought := readable(jars, owners)
 	slices.SortStableFunc(sorted, func(a, b Jar) int { return cmp.Compare(rank(a), rank(b)) })
-	found, err := scan(ctx, c, sorted)
+	found, err := scan(ctx, c, sorted, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,10 @@ type Needs struct {
 }
 
 // Inspect finds what jars, an application and its libraries, need of a base made
-// of jdk. See Modules.
-func Inspect(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) (Needs, error) {
-	found, err := referencesOf(ctx, c, jars)
+// of jdk. See Modules. It does not read the libraries that watch sees; nil
+// reads all of which nothing is known.
+func Inspect(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string, watch *Watch) (Needs, error) {
+	found, err := referencesOf(ctx, c, jars, watch)
 	if err != nil {
 		return Needs{}, err
 	}
@@ -48,7 +49,7 @@ func Inspect(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 //
 // An extra module that the JDK does not have is a fault.BadInput.
 func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) ([]string, error) {
-	n, err := Inspect(ctx, c, jdk, jars, extra)
+	n, err := Inspect(ctx, c, jdk, jars, extra, nil)
 	return n.Modules, err
 }
 
@@ -106,25 +107,28 @@ func ModuleRules() cache.Digest {
 
 // referencesOf reads the application's jars and, all in one cached piece, the
 // libraries: a run with unchanged libraries looks up one action, not hundreds.
-func referencesOf(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error) {
+func referencesOf(ctx context.Context, c *cache.Cache, jars []Jar, watch *Watch) ([]references, error) {
 	var own, libraries []Jar
 	key := cache.NewKey("class references of libraries", scanVersion)
 	for _, jar := range jars {
-		if jar.Digest == "" || jar.Own {
+		if !jar.library() {
 			own = append(own, jar)
 			continue
 		}
 		libraries = append(libraries, jar)
 		key = key.Add("jar", string(jar.Digest))
 	}
-	found, err := scan(ctx, c, own)
+	found, err := scan(ctx, c, own, nil)
 	if err != nil {
 		return nil, err
 	}
 	union, _, _, err := cache.Do(ctx, c, key.Key(), func(ctx context.Context) (references, []cache.Descriptor, error) {
-		found, err := scan(ctx, c, libraries)
+		found, err := scan(ctx, c, libraries, watch)
 		return merge(found), nil, err
 	})
+	for _, jar := range libraries {
+		watch.known(jar.Digest)
+	}
 	return append(found, union), err
 }
 

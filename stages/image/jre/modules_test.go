@@ -133,7 +133,7 @@ func TestScanIsKeptByDigest(t *testing.T) {
 	read := jar.Open
 	jar.Open = func() (*zip.Reader, io.Closer, error) { opened++; return read() }
 	for range 3 {
-		refs, err := referencesOf(t.Context(), c, []Jar{jar})
+		refs, err := referencesOf(t.Context(), c, []Jar{jar}, nil)
 		if err != nil || !slices.Contains(refs[0].Packages, "java/sql") {
 			t.Fatalf("got %v, %v", refs, err)
 		}
@@ -143,7 +143,7 @@ func TestScanIsKeptByDigest(t *testing.T) {
 	}
 	jar.Digest = ""
 	for range 2 {
-		if _, err := referencesOf(t.Context(), c, []Jar{jar}); err != nil {
+		if _, err := referencesOf(t.Context(), c, []Jar{jar}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

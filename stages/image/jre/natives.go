@@ -1,7 +1,6 @@
 package jre
 
 import (
-	"archive/zip"
 	"bytes"
 	"debug/elf"
 	"path"
@@ -29,25 +28,17 @@ func isNative(name string) bool {
 
 // native reads what a shared library in a jar asks for. What is no library of
 // Linux with glibc is left out: it does not run in this base anyhow.
-func (s *scanner) native(f *zip.File) error {
-	if f.UncompressedSize64 > maxNative {
-		return nil
-	}
-	content, err := s.read(f)
-	if err != nil {
-		return err
-	}
+func (s *scanner) native(name string, content []byte) {
 	object, err := elf.NewFile(bytes.NewReader(content))
 	if err != nil {
-		return nil // not one in spite of its name
+		return // not one in spite of its name
 	}
 	needs, err := object.ImportedLibraries()
 	if err != nil || !slices.ContainsFunc(needs, func(n string) bool { return n == "libc.so.6" || strings.HasPrefix(n, "ld-linux") }) {
-		return nil // for musl, Android, FreeBSD; or it needs nothing
+		return // for musl, Android, FreeBSD; or it needs nothing
 	}
 	slices.Sort(needs)
-	s.natives = append(s.natives, Native{Name: f.Name, Machine: object.Machine, Needs: needs})
-	return nil
+	s.natives = append(s.natives, Native{Name: name, Machine: object.Machine, Needs: needs})
 }
 
 // followNatives takes along what the shared libraries inside jars need. Those

@@ -160,7 +160,7 @@ func TestNativesOfJarsAreFoundAndToldWhenMissing(t *testing.T) {
 		"org/acme/thing.so/Foo.class": classFile("java/sql/Date"),
 	})
 	jdk := JDK{Major: 8}
-	n, err := Inspect(t.Context(), newCache(t), jdk, []Jar{jarOf("x.jar", archive)}, nil)
+	n, err := Inspect(t.Context(), newCache(t), jdk, []Jar{jarOf("x.jar", archive)}, nil, nil)
 	if err != nil || len(n.Natives) != 3 {
 		t.Fatalf("%+v, %v", n, err)
 	}
@@ -216,7 +216,7 @@ func TestLocalesAreForApplicationsThatNameThem(t *testing.T) {
 	jar.Digest = cache.Sum([]byte("x"))
 	for _, own := range []bool{false, true} {
 		jar.Own = own
-		found, err := referencesOf(t.Context(), c, []Jar{jar})
+		found, err := referencesOf(t.Context(), c, []Jar{jar}, nil)
 		if err != nil || slices.ContainsFunc(found, func(r references) bool { return r.Locales }) != own {
 			t.Errorf("own %v: %+v, %v", own, found, err)
 		}
@@ -296,7 +296,7 @@ func TestABaseReachesOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCache(t)
-	needs, err := Inspect(t.Context(), c, jdk, []Jar{jarOf("x.jar", archiveOf(t, map[string]string{"libanswer.so": string(library)}))}, []string{"jdk.jcmd"})
+	needs, err := Inspect(t.Context(), c, jdk, []Jar{jarOf("x.jar", archiveOf(t, map[string]string{"libanswer.so": string(library)}))}, []string{"jdk.jcmd"}, nil)
 	if err != nil || len(needs.Natives) != 1 || !needs.English {
 		t.Fatalf("%+v, %v", needs, err)
 	}

@@ -20,6 +20,9 @@ import (
 	"github.com/fastship/fastship/internal/inflate"
 )
 
+// library tells a jar that keeps its bytes from run to run.
+func (j Jar) library() bool { return j.Digest != "" && !j.Own }
+
 // Jar is an archive whose classes run in the image: the application's own or
 // a library. Classes below any folder count (BOOT-INF/classes), archives
 // inside it do not.
@@ -54,24 +57,30 @@ func (r references) packages(major int) []string {
 const scanVersion = "2"
 
 // scan reads the references of jars, side by side; those of jars with a
-// digest are kept in the cache.
-func scan(ctx context.Context, c *cache.Cache, jars []Jar) ([]references, error) {
+// digest are kept in the cache. What watch sees of them need not be read.
+func scan(ctx context.Context, c *cache.Cache, jars []Jar, watch *Watch) ([]references, error) {
 	found := make([]references, len(jars))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	reading := make(chan struct{}, runtime.GOMAXPROCS(0)) // at once
 	for i, jar := range jars {
 		group.Go(func() error {
+			read := func(ctx context.Context) (refs references, _ []cache.Descriptor, err error) {
+				if refs, seen := watch.wait(ctx, jar.Digest); seen {
+					return refs, nil, nil
+				}
+				reading <- struct{}{}
+				defer func() { <-reading }()
+				refs, err = scanJar(ctx, jar)
+				return refs, nil, err
+			}
+			var err error
 			if jar.Digest == "" {
-				refs, err := scanJar(ctx, jar)
-				found[i] = refs
+				found[i], _, err = read(ctx)
 				return err
 			}
 			key := cache.NewKey("class references", scanVersion).Add("jar", string(jar.Digest)).Key()
-			refs, _, _, err := cache.Do(ctx, c, key, func(ctx context.Context) (references, []cache.Descriptor, error) {
-				refs, err := scanJar(ctx, jar)
-				return refs, nil, err
-			})
-			found[i] = refs
+			found[i], _, _, err = cache.Do(ctx, c, key, read)
+			watch.known(jar.Digest)
 			return err
 		})
 	}
@@ -109,29 +118,47 @@ type scanner struct {
 }
 
 func (s *scanner) entry(f *zip.File) error {
-	version, name := split(f.Name)
-	if service, ok := strings.CutPrefix(name, "META-INF/services/"); ok {
-		// The name of a service's file is that of its interface.
-		if dot := strings.LastIndexByte(service, '.'); dot > 0 {
-			s.set(version)[strings.ReplaceAll(service[:dot], ".", "/")] = true
-		}
+	if !needsContent(f.Name) {
+		s.name(f.Name)
 		return nil
 	}
-	if isNative(name) {
-		return s.native(f)
-	}
-	if !strings.HasSuffix(name, ".class") {
-		s.locales = s.locales || isTranslation(name)
+	if isNative(path.Base(f.Name)) && f.UncompressedSize64 > maxNative {
 		return nil
 	}
-	class, err := s.read(f)
+	content, err := s.read(f)
 	if err != nil {
 		return err
 	}
-	if s.pool.parse(class) != nil {
-		return nil // a file of that name which no JVM could load either
+	s.content(f.Name, content)
+	return nil
+}
+
+// name looks at an entry whose name says all.
+func (s *scanner) name(name string) {
+	version, name := split(name)
+	service, ok := strings.CutPrefix(name, "META-INF/services/")
+	if !ok {
+		s.locales = s.locales || isTranslation(name)
+		return
 	}
-	if path.Base(name) == "module-info.class" {
+	// The name of a service's file is that of its interface.
+	if dot := strings.LastIndexByte(service, '.'); dot > 0 {
+		s.set(version)[strings.ReplaceAll(service[:dot], ".", "/")] = true
+	}
+}
+
+// content looks at a class or a shared library. What no JVM could load either,
+// in spite of its name, names nothing.
+func (s *scanner) content(name string, content []byte) {
+	version, rest := split(name)
+	if isNative(rest) {
+		s.native(name, content)
+		return
+	}
+	if s.pool.parse(content) != nil {
+		return
+	}
+	if path.Base(rest) == "module-info.class" {
 		s.requires = append(s.requires, s.pool.requires()...)
 	}
 	s.locales = s.locales || s.pool.namesLocale()
@@ -141,7 +168,6 @@ func (s *scanner) entry(f *zip.File) error {
 			set[string(pkg)] = true
 		}
 	})
-	return nil
 }
 
 func (s *scanner) set(version int) map[string]bool {

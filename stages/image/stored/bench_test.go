@@ -32,7 +32,7 @@ func BenchmarkFolder(b *testing.B) {
 	}
 	each("read", func(*Jar) error { return nil })
 	each("rewrite", func(j *Jar) error {
-		_, err := j.Rewrite(io.Discard)
+		_, err := j.Rewrite(io.Discard, nil)
 		return err
 	})
 }

@@ -56,7 +56,7 @@ func rewrite(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	d, err := j.Rewrite(&out)
+	d, err := j.Rewrite(&out, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -292,15 +292,15 @@ func TestFaults(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	r.CloseWithError(errDisk)
-	if _, err := j.Rewrite(w); !errors.Is(err, errDisk) {
+	if _, err := j.Rewrite(w, nil); !errors.Is(err, errDisk) {
 		t.Errorf("write: %v", err)
 	}
 	j.source = bytes.NewReader(jar[:len(jar)-1])
-	if _, err := j.Rewrite(io.Discard); err == nil {
+	if _, err := j.Rewrite(io.Discard, nil); err == nil {
 		t.Error("a file that got shorter is not seen")
 	}
 	j.source = broken{}
-	if _, err := j.Rewrite(io.Discard); !errors.Is(err, errDisk) {
+	if _, err := j.Rewrite(io.Discard, nil); !errors.Is(err, errDisk) {
 		t.Errorf("read again: %v", err)
 	}
 }
@@ -341,7 +341,7 @@ func TestMemory(t *testing.T) {
 	}
 	runtime.GC() // what other tests left
 	var heap heap
-	if _, err := j.Rewrite(&heap); err != nil || heap.n != j.Size() {
+	if _, err := j.Rewrite(&heap, nil); err != nil || heap.n != j.Size() {
 		t.Fatalf("%d bytes of %d, %v", heap.n, j.Size(), err)
 	}
 	if heap.peak == 0 || heap.peak > 30<<20 {
@@ -468,7 +468,7 @@ func BenchmarkRewrite(b *testing.B) {
 			b.Fatal(err)
 		}
 		h := sha256.New()
-		if _, err := j.Rewrite(h); err != nil {
+		if _, err := j.Rewrite(h, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

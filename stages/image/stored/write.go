@@ -12,19 +12,24 @@ import (
 	"github.com/fastship/fastship/internal/inflate"
 )
 
-// maxWhole is the largest entry, in bytes packed or not, that is inflated in
+// maxWhole is the largest entry, in bytes packed or not, that is unpacked in
 // one piece: far above classes, and bounds the memory. Larger ones stream.
 const maxWhole = 2 << 20
+
+// Look is shown the entries of a jar on their way, in the order of the file:
+// its name and its content, which is valid until Look returns; nil for one of
+// more than 2 MiB. What it saw counts only if Rewrite ends without an error.
+type Look func(name string, content []byte)
 
 // Rewrite writes the new jar and returns the digest of the whole original,
 // which it reads once, front to end, so that the caller can tell whether that
 // is still the jar it knows. Memory is bounded, whatever the jar's size. A
 // content that is not what its header says gives *Unfaithful; what was
-// written until then is of no use.
-func (j *Jar) Rewrite(w io.Writer) (cache.Digest, error) {
+// written until then is of no use. look may be nil.
+func (j *Jar) Rewrite(w io.Writer, look Look) (cache.Digest, error) {
 	in := newReader(j.source, j.length)
 	out := writer{w: w}
-	u := unpacker{in: in, out: &out, decoder: inflate.NewDecoder()}
+	u := unpacker{in: in, out: &out, decoder: inflate.NewDecoder(), look: look}
 	for _, i := range j.inFile {
 		e := &j.entries[i]
 		if err := in.skipTo(e.data); err != nil {
@@ -63,17 +68,21 @@ type unpacker struct {
 	out     *writer
 	decoder *inflate.Decoder
 	stream  io.ReadCloser // of the entries that are too large for decoder, nil before the first
+	look    Look          // may be nil
 }
 
 // unpack writes one entry's content: exactly its size, with its checksum.
 func (u *unpacker) unpack(e *entry) error {
-	if e.method == methodStored {
-		return u.copy(io.LimitReader(u.in, e.packed), e)
-	}
 	if max(e.packed, e.size) <= maxWhole {
 		return u.whole(e)
 	}
+	if u.look != nil {
+		u.look(string(e.name()), nil)
+	}
 	packed := io.LimitReader(u.in, e.packed)
+	if e.method == methodStored {
+		return u.copy(packed, e)
+	}
 	if u.stream == nil {
 		u.stream = flate.NewReader(packed)
 	} else if err := u.stream.(flate.Resetter).Reset(packed, nil); err != nil {
@@ -82,7 +91,7 @@ func (u *unpacker) unpack(e *entry) error {
 	return u.copy(u.stream, e)
 }
 
-// whole inflates an entry to where it is written from.
+// whole unpacks an entry to where it is written from.
 func (u *unpacker) whole(e *entry) error {
 	packed, err := u.in.next(int(e.packed))
 	if err != nil {
@@ -92,9 +101,20 @@ func (u *unpacker) whole(e *entry) error {
 	if err != nil {
 		return err
 	}
-	n, err := u.decoder.Decode(content, packed)
+	var n int
+	if e.method == methodStored {
+		n = copy(content, packed)
+	} else {
+		n, err = u.decoder.Decode(content, packed)
+	}
 	u.out.filled(n)
-	return e.judge(e.size-int64(n), crc32.ChecksumIEEE(content[:n]), err)
+	if err := e.judge(e.size-int64(n), crc32.ChecksumIEEE(content[:n]), err); err != nil {
+		return err
+	}
+	if u.look != nil {
+		u.look(string(e.name()), content)
+	}
+	return nil
 }
 
 // copy writes what a reader gives of an entry.
@@ -124,7 +144,7 @@ func (u *unpacker) copy(content io.Reader, e *entry) error {
 // judge tells what is wrong with an entry whose content ended with err, left
 // bytes too early and with that checksum; nil if nothing is.
 func (e *entry) judge(left int64, sum uint32, err error) error {
-	name := e.local[localLength:][:le.Uint16(e.local[26:])]
+	name := e.name()
 	_, cut := errors.AsType[*Unfaithful](err)
 	_, damaged := errors.AsType[inflate.Damaged](err)
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
@@ -146,3 +166,5 @@ func (e *entry) judge(left int64, sum uint32, err error) error {
 	}
 	return nil
 }
+
+func (e *entry) name() []byte { return e.local[localLength:][:le.Uint16(e.local[26:])] }

@@ -18,11 +18,14 @@ type File struct {
 	UID     int
 	GID     int
 	ModTime time.Time // to the second; the zero time means Epoch
-	Size    int64     // bytes, exactly what Open's reader gives; 0 for directories and links
+	Size    int64     // bytes, exactly what Open's reader gives or Write writes; 0 for directories and links
 	Link    string    // a symbolic link's target
 	// Open starts the file's content; nil for directories and links. It is
 	// called once.
 	Open func() (io.ReadCloser, error)
+	// Write writes the content instead, where that spares a copy; nil uses
+	// Open. It is called once.
+	Write func(w io.Writer) error
 }
 
 // Epoch is the time of every entry that has none of its own: 1970-01-01

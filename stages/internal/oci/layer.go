@@ -86,6 +86,9 @@ func writeEntry(w *tar.Writer, f File) error {
 	if err := w.WriteHeader(h); err != nil {
 		return err
 	}
+	if h.Typeflag == tar.TypeReg && f.Write != nil {
+		return writeWhole(w, f)
+	}
 	if h.Typeflag != tar.TypeReg || (f.Open == nil && f.Size == 0) {
 		return nil
 	}
@@ -114,4 +117,31 @@ func writeEntry(w *tar.Writer, f File) error {
 		return err
 	}
 	return nil
+}
+
+// writeWhole is for the entry that writes itself.
+func writeWhole(w io.Writer, f File) error {
+	sized := &sized{w: w, size: f.Size}
+	if err := f.Write(sized); err != nil {
+		return err
+	}
+	if sized.n < f.Size {
+		return fmt.Errorf("%d bytes instead of %d: changed while it was read", sized.n, f.Size)
+	}
+	return nil
+}
+
+// sized takes a number of bytes and refuses more.
+type sized struct {
+	w       io.Writer
+	n, size int64
+}
+
+func (s *sized) Write(p []byte) (int, error) {
+	if s.n+int64(len(p)) > s.size {
+		return 0, fmt.Errorf("more than %d bytes: changed while it was read", s.size)
+	}
+	n, err := s.w.Write(p)
+	s.n += int64(n)
+	return n, err
 }

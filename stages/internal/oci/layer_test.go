@@ -266,6 +266,32 @@ func TestZstdWindow(t *testing.T) {
 	}
 }
 
+func whole(parts ...string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		for _, part := range parts {
+			if _, err := io.WriteString(w, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// TestWriteLayerWhole: a file that writes itself is a file like any other.
+func TestWriteLayerWhole(t *testing.T) {
+	var digests []cache.Digest
+	for _, f := range []File{{Path: "a", Size: 5, Open: content([]byte("hello"))}, {Path: "a", Size: 5, Write: whole("he", "", "llo")}} {
+		l, err := WriteLayer(t.Context(), newStore(t), "x", []File{f}, Gzip(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, l.Descriptor.Digest)
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("layers %v", digests)
+	}
+}
+
 func TestWriteLayerErrors(t *testing.T) {
 	boom := errors.New("boom")
 	file := func(p string) File { return File{Path: p, Mode: 0o644, Size: 2, Open: content([]byte("hi"))} }
@@ -273,15 +299,18 @@ func TestWriteLayerErrors(t *testing.T) {
 		files []File
 		want  string
 	}{
-		"absolute":  {[]File{file("/etc/passwd")}, "clean relative path"},
-		"escaping":  {[]File{file("a/../../b")}, "clean relative path"},
-		"twice":     {[]File{file("a"), file("a")}, "there twice"},
-		"whiteout":  {[]File{file("a/.wh.b")}, "mean deletion"},
-		"shorter":   {[]File{{Path: "a", Size: 3, Open: content([]byte("hi"))}}, "2 bytes instead of 3"},
-		"longer":    {[]File{{Path: "a", Size: 1, Open: content([]byte("hi"))}}, "more than 1 bytes"},
-		"no opener": {[]File{{Path: "a", Size: 1}}, "nothing to read"},
-		"device":    {[]File{{Path: "a", Mode: fs.ModeDevice}}, "neither a file"},
-		"open":      {[]File{{Path: "a", Open: func() (io.ReadCloser, error) { return nil, boom }}}, "write a: boom"},
+		"absolute":       {[]File{file("/etc/passwd")}, "clean relative path"},
+		"escaping":       {[]File{file("a/../../b")}, "clean relative path"},
+		"twice":          {[]File{file("a"), file("a")}, "there twice"},
+		"whiteout":       {[]File{file("a/.wh.b")}, "mean deletion"},
+		"shorter":        {[]File{{Path: "a", Size: 3, Open: content([]byte("hi"))}}, "2 bytes instead of 3"},
+		"longer":         {[]File{{Path: "a", Size: 1, Open: content([]byte("hi"))}}, "more than 1 bytes"},
+		"shorter, whole": {[]File{{Path: "a", Size: 3, Write: whole("hi")}}, "2 bytes instead of 3"},
+		"longer, whole":  {[]File{{Path: "a", Size: 3, Write: whole("hi", "you")}}, "more than 3 bytes"},
+		"failing, whole": {[]File{{Path: "a", Size: 3, Write: func(io.Writer) error { return errors.New("no such thing") }}}, "write a: no such thing"},
+		"no opener":      {[]File{{Path: "a", Size: 1}}, "nothing to read"},
+		"device":         {[]File{{Path: "a", Mode: fs.ModeDevice}}, "neither a file"},
+		"open":           {[]File{{Path: "a", Open: func() (io.ReadCloser, error) { return nil, boom }}}, "write a: boom"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
