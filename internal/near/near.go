@@ -34,21 +34,25 @@ func Names(name string, candidates []string, limit int) []string {
 	return names
 }
 
-// distance is Levenshtein's: insertions, deletions and replacements of bytes.
+// distance counts insertions, deletions and replacements of bytes, and swaps
+// of two neighbours: Damerau's optimal string alignment.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		corner := row[0]
+		before, above, row = above, row, before
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			replaced := corner
+			replaced := above[j-1]
 			if a[i-1] != b[j-1] {
 				replaced++
 			}
-			corner, row[j] = row[j], min(replaced, row[j]+1, row[j-1]+1)
+			row[j] = min(replaced, above[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
 		}
 	}
 	return row[len(b)]

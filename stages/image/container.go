@@ -113,7 +113,7 @@ func (h HealthCheck) check() error {
 		return fault.New(fault.BadInput, "add healthCheck.command: [program, argument]", "image.healthCheck has no command")
 	}
 	if h.Retries < 0 {
-		return fault.New(fault.BadInput, "write a number above 0, or leave it out for 3", "image.healthCheck.retries: %d", h.Retries)
+		return fault.New(fault.BadInput, "write a number above 0, or leave it out for 3", "image.healthCheck.retries: %d is not above 0", h.Retries)
 	}
 	return nil
 }

@@ -13,10 +13,10 @@ import (
 // path: all but the JDK. Its name is the file's, and it has no commit, so the
 // image's time is the epoch. state is the project's state folder, or empty.
 // release is the Java release that the application's classes need, 0 when
-// unknown. It reads only; the errors are appjar.Open's.
-func OfJar(ctx context.Context, path, state string) (in In, release int, err error) {
+// unknown; main is image.main. It reads only; the errors are appjar.Open's.
+func OfJar(ctx context.Context, path, main, state string) (in In, release int, err error) {
 	in.book = stamp.Open(state)
-	app, err := appjar.Open(ctx, path, appjar.Options{Digest: in.book.Digest, Known: openReleased(state).digest})
+	app, err := appjar.Open(ctx, path, appjar.Options{Main: main, Digest: in.book.Digest, Known: openReleased(state).digest})
 	if err != nil {
 		return in, 0, err
 	}

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func (o Outputs) check(ctx context.Context, getenv func(string) (string, bool)) 
 		if err := atomicfile.CheckPlace(o.Archive); err != nil {
 			return fault.New(fault.BadInput, "name a file", "image.outputs.archive: %w", err)
 		}
+		if err := checkReplaceable(o.Archive); err != nil {
+			return err
+		}
 		if err := checkWritable(filepath.Dir(o.Archive)); err != nil {
 			return err
 		}
@@ -82,6 +86,24 @@ func checkWritable(dir string) error {
 		}
 		return nil
 	}
+}
+
+// checkReplaceable wants no file, an empty one, or a tar archive: what else is
+// there, a jar or the project's own file, is not to be lost by a wrong name.
+func checkReplaceable(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fault.New(fault.BadInput, "name another file", "image.outputs.archive: %w", err)
+	}
+	defer f.Close()
+	_, err = tar.NewReader(f).Next()
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return fault.New(fault.BadInput, "name another file, or remove this one", "image.outputs.archive: %s is there and is no archive of an image", path)
 }
 
 // checkLayout wants a folder that is new, empty, or an OCI layout.

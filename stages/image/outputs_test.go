@@ -67,8 +67,8 @@ func TestOutputs(t *testing.T) {
 	if note, ok := told.all[len(told.all)-1].(runner.Note); !ok || note.Text != archived+" holds the image already" {
 		t.Errorf("told %v", told.all)
 	}
-	// A file that is no archive is replaced.
-	if err := os.WriteFile(archived, []byte("x"), 0o600); err != nil {
+	// An archive that was cut short is replaced.
+	if err := os.Truncate(archived, 600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, c, memory, in)
@@ -86,9 +86,17 @@ func TestBadOutputs(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	other := filepath.Join(dir, "pom.xml")
+	if err := os.WriteFile(other, []byte("<project/>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Outputs{Archive: file}).check(t.Context(), nil); err != nil {
+		t.Errorf("an empty file: %v", err)
+	}
 	for want, o := range map[string]Outputs{
 		"image.outputs.archive: " + dir + " is not a file":        {Archive: dir},
 		"image.outputs.archive: " + file + " is not a folder":     {Archive: filepath.Join(file, "x.tar")},
+		"image.outputs.archive: " + other + " is there and is no": {Archive: other},
 		"write an OCI layout: " + dir + " holds something else":   {Copy: dir},
 		`image.outputs.engine: "Orders" is no name of an image`:   {Engine: "Orders"},
 		`image.outputs.engine: "a@sha256:0" is no name of an ima`: {Engine: "a@sha256:0"},

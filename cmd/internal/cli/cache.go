@@ -29,11 +29,8 @@ restore and save are for builds that run Maven by themselves; fastship run does
 both by itself.
 
 ` + exitTable(),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newCacheStatus(env), newCacheRestore(env), newCacheSave(env), newCacheVerify(env), newCacheGC(env))
-	return cmd
+	return group(cmd, newCacheStatus(env), newCacheRestore(env), newCacheSave(env), newCacheVerify(env), newCacheGC(env))
 }
 
 // cacheVerb is a verb of cache: run tells what it did as text, or, with

@@ -64,15 +64,6 @@ func Main(env Env) int {
 	return exitCode(err)
 }
 
-// usageFault makes what cobra itself finds wrong with a command line bad
-// input; everything that comes from a verb has a class or is a fault of ours.
-func usageFault(err error) error {
-	if _, ok := errors.AsType[*verbError](err); ok {
-		return err
-	}
-	return fault.As(fault.BadInput, err)
-}
-
 // verbError marks an error that a verb returned, as against cobra's own.
 type verbError struct{ err error }
 
@@ -100,7 +91,8 @@ func newRoot(env Env) *cobra.Command {
 	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.AddCommand(newRun(env), newImageVerbs(env), newDeploy(env), newCache(env), newSchema(env), newVersion(env))
+	root.SetFlagErrorFunc(flagFault)
+	group(root, newRun(env), newImageVerbs(env), newDeploy(env), newCache(env), newSchema(env), newVersion(env))
 	root.InitDefaultCompletionCmd()
 	return root
 }

@@ -23,11 +23,8 @@ func newDeploy(env Env) *cobra.Command {
 folder) names, or the flags do, without building anything.
 
 ` + exitTable(),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newDeployRun(env), newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env), newDeployTask(env))
-	return cmd
+	return group(cmd, newDeployRun(env), newDeployStatus(env), newDeployWait(env), newDeployRollback(env), newDeployDiff(env), newDeployDoctor(env), newDeployTask(env))
 }
 
 // deployFlags are those that all verbs of fastship deploy share; what is given

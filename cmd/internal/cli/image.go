@@ -20,11 +20,8 @@ func newImageVerbs(env Env) *cobra.Command {
 		Use:   "image",
 		Short: "Build an image alone, or look into one",
 		Long:  "Builds an image without deploying it, or looks into one that is there.\n\n" + exitTable(),
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without it cobra takes any verb
 	}
-	cmd.AddCommand(newImageBuild(env), newImageInspect(env))
-	return cmd
+	return group(cmd, newImageBuild(env), newImageInspect(env))
 }
 
 // imageBuildFlags are those of fastship image build.

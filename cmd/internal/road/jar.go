@@ -10,7 +10,7 @@ import (
 // TakeJar makes o begin with a jar (an absolute path) instead of the source,
 // with a JDK of this machine to link the base from. It reads only.
 func (o *Options) TakeJar(ctx context.Context, path string) error {
-	in, release, err := image.OfJar(ctx, path, o.stateDir())
+	in, release, err := image.OfJar(ctx, path, o.Spec.Image.Main, o.stateDir())
 	if err != nil {
 		return err
 	}

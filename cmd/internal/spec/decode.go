@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,8 @@ func (d *decoder) resolve(n ast.Node) (node ast.Node, asText bool, err error) {
 		case *ast.AliasNode:
 			target, ok := d.named[t.Value.GetToken().Value]
 			if !ok {
-				return nil, false, d.fail(n, "", "no anchor &%s in this file", t.Value.GetToken().Value)
+				name := t.Value.GetToken().Value
+				return nil, false, d.fail(n, "where it is text, put it in quotes: "+quote("*"+name), "no anchor &%s in this file", name)
 			}
 			n = target
 		case *ast.TagNode:
@@ -251,12 +253,28 @@ func (d *decoder) value(n ast.Node, into reflect.Value, path string) error {
 	return d.assign(node, s, into, path)
 }
 
+// unquoted is text that YAML reads as text, also in brackets.
+var unquoted = regexp.MustCompile(`^(?:[A-Za-z_./]|-+[A-Za-z])[\w./=:+-]*$`)
+
+// flow writes words as a list in brackets.
+func flow(words string) string {
+	var items []string
+	for word := range strings.FieldsSeq(words) {
+		word = strings.TrimSuffix(word, ",")
+		if !unquoted.MatchString(word) || strings.HasSuffix(word, ":") {
+			word = quote(word)
+		}
+		items = append(items, word)
+	}
+	return "[" + strings.Join(items, ", ") + "]"
+}
+
 func (d *decoder) list(n, node ast.Node, into reflect.Value, path string) error {
 	seq, ok := node.(*ast.SequenceNode)
 	if !ok {
 		err := d.wrongType(n, node, path, "a list")
-		if t := node.GetToken(); t != nil && kindName(node) == "text" {
-			err.hint = "write [" + t.Value + "]"
+		if t := node.GetToken(); t != nil && slices.Contains([]string{"text", "number"}, kindName(node)) {
+			err.hint = "write " + flow(t.Value)
 		}
 		return err
 	}
@@ -343,7 +361,11 @@ func (d *decoder) scalar(at, n ast.Node, asText bool, path string, want reflect.
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		s.text = n.GetToken().Value
 	default:
-		return s, d.wrongType(at, n, path, wanted(want))
+		err := d.wrongType(at, n, path, wanted(want))
+		if kindName(n) == "keys and values" && wanted(want) == "text" {
+			err.hint = "where the colon belongs to the text, put the text in quotes"
+		}
+		return s, err
 	}
 	if asText {
 		s.kind = ast.StringType

@@ -130,6 +130,9 @@ func (d *decoder) syntaxError(err error) error {
 		return d.tab(line, bytes.IndexByte(at, '\t')+1)
 	}
 	hint := ""
+	if strings.Contains(message, "mapping value is not allowed") { // the parser's place is the value before
+		hint = `give the keys of one section the same indentation, and put a value with ": " in it in quotes`
+	}
 	if bytes.Contains(at, []byte("${")) {
 		hint = `put values with ${…} in quotes where they stand in [ ] or { }: ["${VAR}"]`
 	}

@@ -51,7 +51,7 @@ func isHost(s string) bool {
 }
 
 func repositoryName(whole, host, name string) error {
-	if lower := strings.ToLower(name); lower != name {
+	if lower := strings.ToLower(name); lower != name && repositoryName(whole, host, lower) == nil {
 		if host != "" {
 			lower = host + "/" + lower
 		}

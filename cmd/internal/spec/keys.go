@@ -42,7 +42,7 @@ var keys = []key{
 	{path: "image.modules", doc: "Java modules that jdeps cannot see, added to the jlink base.", check: javaModule},
 	{path: "image.jvm", doc: "JVM flags in the image's entrypoint.", check: jvmFlag, example: "-Xmx256m"},
 	{path: "image.jars", doc: "How libraries lie in the image: stored (their entries uncompressed, which makes layers smaller and starts faster) or verbatim (byte for byte).", initial: "stored", check: jars, example: "verbatim"},
-	{path: "image.compression", doc: "How layers are compressed: gzip, which every reader takes, zstd (smaller, unpacked ten times as fast; Docker before 23 cannot read it), or auto.", initial: "auto: gzip for an image that is pushed, else zstd", check: compression, example: "zstd"},
+	{path: "image.compression", doc: "How layers are compressed: gzip, which every reader takes, zstd (smaller, unpacked ten times as fast; Docker before 23 cannot read it), or auto.", initial: "auto: zstd for an image that stays on this machine or whose services all run on Fargate 1.4.0 or later, else gzip", check: compression, example: "zstd"},
 	{path: "image.platforms", doc: "What the image is for: linux/amd64, linux/arm64. Several give an index.", initial: "what the service's task definition runs on, else this machine's", check: fromStage(image.CheckPlatform), example: "linux/arm64"},
 	{path: "image.jdks", doc: "Folders of JDKs by platform, for the jlink base of platforms that the JDK at hand is not made for.", name: fromStage(image.CheckPlatform), example: "linux/arm64: /opt/jdk-21-arm64"},
 	{path: "image.certificates", doc: "PEM files of certification authorities that the jlink base trusts besides the JDK's own.", example: "ca.pem"},

@@ -62,7 +62,7 @@ func (a *App) readBoot(m manifest, p packaging) error {
 	}
 	files := a.bootEntries(classes)
 	if files[classFile(a.Main)] == nil && !a.inLibrary(a.Main) {
-		return fault.New(fault.ImageFailed, "correct <mainClass> in spring-boot-maven-plugin's configuration; it is a class's full name", "its manifest says Start-Class: %s, which is neither in it nor in a library", a.Main)
+		return a.noMain("Start-Class", "correct <mainClass> in spring-boot-maven-plugin's configuration; it is a class's full name")
 	}
 	a.tellLoaderPath(m, files)
 	a.ownJar = newOwnJar(files, nil)

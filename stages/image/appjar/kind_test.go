@@ -196,6 +196,12 @@ func TestRefusals(t *testing.T) {
 		return files
 	}
 	main := "Manifest-Version: 1.0\nMain-Class: a.Main\n\n"
+	for name, files := range map[string]map[string]string{"plain": {manifestName: main}, "Spring Boot": {manifestName: "Manifest-Version: 1.0\nSpring-Boot-Version: 3.0.0\nStart-Class: a.Main\n\n", "BOOT-INF/classes/a/Main.class": class(8)}} {
+		_, err := Open(t.Context(), write(t, filepath.Join(t.TempDir(), "app.jar"), pack(t, files)), Options{Main: "b.Other"})
+		if err == nil || !strings.Contains(err.Error(), "image.main: b.Other is neither in it nor in a library") || fault.HintOf(err) != "correct image.main; it is a class's full name" {
+			t.Errorf("%s: %v (%s)", name, err, fault.HintOf(err))
+		}
+	}
 	cases := map[string]struct {
 		files map[string]string
 		want  string
@@ -203,7 +209,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no manifest":      {map[string]string{"a": "b"}, "no META-INF/MANIFEST.MF", "mainClass"},
 		"no Main-Class":    {map[string]string{manifestName: "Manifest-Version: 1.0\n\n"}, "no Main-Class", "mainClass"},
-		"wrong Main-Class": {map[string]string{manifestName: main}, "a.Main, which is not in it", "mainClass"},
+		"wrong Main-Class": {map[string]string{manifestName: main}, "Main-Class: a.Main, which is neither in it nor in a library", "mainClass"},
 		"war":              {map[string]string{manifestName: main, "WEB-INF/web.xml": "x"}, "a war for a servlet container: it is no Spring Boot war", "repackage"},
 		"plain war":        {map[string]string{"WEB-INF/web.xml": "x"}, "it has no server inside", "repackage"},
 		"Quarkus":          {map[string]string{manifestName: "Manifest-Version: 1.0\nMain-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n\n"}, "quarkus/quarkus-application.dat is not beside it", "together"},

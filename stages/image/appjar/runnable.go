@@ -47,10 +47,19 @@ func (a *App) readRunnable(ctx context.Context, m manifest, path string) error {
 		a.Kind = Plain
 	}
 	if files[classFile(a.Main)] == nil && len(a.Files) == 0 && !a.inLibrary(a.Main) {
-		return fault.New(fault.ImageFailed, "correct mainClass in the pom; it is a class's full name", "its manifest says Main-Class: %s, which is not in it", a.Main)
+		return a.noMain("Main-Class", "correct mainClass in the pom; it is a class's full name")
 	}
 	a.findTimes()
 	return a.findRelease("")
+}
+
+// noMain is the error of a main class that is nowhere; attribute is the
+// manifest's that names it, hint how to correct that one.
+func (a *App) noMain(attribute, hint string) error {
+	if a.options.Main != "" {
+		return fault.New(fault.ImageFailed, "correct image.main; it is a class's full name", "image.main: %s is neither in it nor in a library", a.Main)
+	}
+	return fault.New(fault.ImageFailed, hint, "its manifest says %s: %s, which is neither in it nor in a library", attribute, a.Main)
 }
 
 // inLibrary tells whether a library has a class; one that cannot be read may.

@@ -112,7 +112,10 @@ func diagnose(host string, err error) (what, hint string) {
 		return diagnoseStatus(host, e)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-		return "unknown host " + e.Name, "correct the host's name"
+		if e.Name == name.DefaultRegistry {
+			return "unknown host " + e.Name, "write the registry's host in front of the name, or let this machine reach Docker Hub"
+		}
+		return "unknown host " + e.Name, "correct the host's name, or check the network and the proxy (HTTPS_PROXY)"
 	}
 	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
 	switch {
