@@ -31,9 +31,10 @@ type notes struct {
 	Registry string          `json:"registry"`
 	Known    *registry.Known `json:"known,omitempty"`
 	// NoSingle and NoPut are registries that refused a blob in the body of the
-	// POST, or of the closing PUT.
+	// POST, or of the closing PUT; NoParts one in several PATCHes.
 	NoSingle     bool                 `json:"noSingle,omitempty"`
 	NoPut        bool                 `json:"noPut,omitempty"`
+	NoParts      bool                 `json:"noParts,omitempty"`
 	Repositories map[string]lastImage `json:"repositories,omitempty"`
 }
 

@@ -72,6 +72,7 @@ type Deps struct {
 	Secret func(values ...string)
 
 	scanPoll time.Duration // between two looks at a scan; 0 for the default
+	patience time.Duration // with a connection that stalls; 0 for the default
 }
 
 // In is the image to push.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,6 +32,8 @@ type repository struct {
 	memory *memory
 	api    *ecrAPI // nil for other registries than ECR, and without AWS credentials
 	chunk  int64   // bytes of a large blob that go in one request; 0 for all of them
+	// patience is for connections that stall; 0 for the default.
+	patience time.Duration
 
 	base  string            // the base's repository in this registry; empty when it is in another
 	seen  view              // what was found there last
@@ -50,7 +53,7 @@ func (r *repository) url(format string, args ...any) string {
 func (r *repository) do(req *http.Request, codes ...int) (*http.Response, error) {
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, registry.Readable(err)
 	}
 	defer resp.Body.Close()
 	if err := registry.CheckResponse(resp, codes...); err != nil {
@@ -175,7 +178,7 @@ func (r *repository) get(ctx context.Context, path string) (mediaType string, bo
 		acceptManifests(req)
 		resp, err := r.http.Do(req)
 		if err != nil {
-			return r.cut(ctx, err)
+			return r.cut(ctx, registry.Readable(err))
 		}
 		defer resp.Body.Close()
 		if err := registry.CheckResponse(resp, http.StatusOK); err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
@@ -21,9 +22,9 @@ import (
 )
 
 // keepUploads makes a server keep what it has of uploads, as the distribution
-// registry does: a cut request's bytes, too. honest is whether it tells how
-// many there are.
-func keepUploads(s *server, honest bool) {
+// registry does: a cut request's bytes, too, unless it forgets those, as 2.8
+// does. honest is whether it tells how many there are.
+func keepUploads(s *server, honest, forgets bool) {
 	var mu sync.Mutex
 	sessions := map[string]*bytes.Buffer{}
 	s.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
@@ -46,7 +47,11 @@ func keepUploads(s *server, honest bool) {
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 			return true
 		}
+		before := have.Len()
 		if _, err := io.Copy(have, r.Body); err != nil {
+			if forgets {
+				have.Truncate(before)
+			}
 			return true
 		}
 		if r.Method == http.MethodPut { // the inner registry takes it in one
@@ -124,7 +129,7 @@ func TestResume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
-			keepUploads(s, c.honest)
+			keepUploads(s, c.honest, false)
 			wire := &cutter{}
 			wire.at.Store(8 << 20)
 			deps := anonymous()
@@ -189,4 +194,75 @@ func TestSessionIsOneProcess(t *testing.T) {
 	none.keep("x", 1)
 	none.leave()
 	none.done()
+}
+
+// TestEveryLongRequestIsCut: a blob arrives on a way that lets no request of
+// more than some bytes through, however many those are together, and none of
+// them goes much more than once where the registry keeps what it gets.
+func TestEveryLongRequestIsCut(t *testing.T) {
+	const size, most = 60 << 20, part + part/4
+	for name, c := range map[string]struct {
+		forgets bool
+		sent    int64
+	}{"kept": {false, size + 4<<20}, "forgotten": {true, size + most + 4<<20}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			keepUploads(s, true, c.forgets)
+			var sent atomic.Int64
+			deps := anonymous()
+			deps.State = t.TempDir()
+			deps.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.Body != nil && r.Body != http.NoBody {
+					wire := &cutter{}
+					wire.at.Store(most)
+					r = r.Clone(r.Context())
+					r.Body, r.GetBody = &cutBody{ReadCloser: r.Body, c: wire}, nil
+					defer func() { sent.Add(wire.sent.Load()) }()
+				}
+				return http.DefaultTransport.RoundTrip(r)
+			})
+			var e events
+			r, err := New(Config{Repository: s.host() + "/x"}, deps).Run(t.Context(), e.env(), makeImage(t, t.TempDir(), random(size)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.last.Done != r.Out.Bytes || sent.Load() > c.sent {
+				t.Errorf("progress %+v of %d, sent %d", e.last, r.Out.Bytes, sent.Load())
+			}
+			if err := validate.Image(pull(t, s.host()+"/x:"+r.Out.Tags[0])); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestStalled: a connection over which nothing goes any more is cut, and the
+// blob goes over another one.
+func TestStalled(t *testing.T) {
+	s := newServer(t)
+	var stalled atomic.Bool
+	free := make(chan struct{})
+	t.Cleanup(func() { close(free) })
+	s.misbehave(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || kind(r.URL.Path) != "blobs/uploads" || !stalled.CompareAndSwap(false, true) {
+			return false
+		}
+		io.CopyN(io.Discard, r.Body, 1<<20)
+		<-free // reads no more, and keeps the connection open
+		return true
+	})
+	deps := anonymous()
+	deps.patience = 500 * time.Millisecond
+	var e events
+	r, err := New(Config{Repository: s.host() + "/x"}, deps).Run(t.Context(), e.env(), makeImage(t, t.TempDir(), random(24<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.last.Done != r.Out.Bytes {
+		t.Errorf("progress %+v of %d", e.last, r.Out.Bytes)
+	}
+	if err := validate.Image(pull(t, s.host()+"/x:"+r.Out.Tags[0])); err != nil {
+		t.Error(err)
+	}
 }

@@ -118,7 +118,7 @@ func (s *Step) connect(ctx context.Context, repo name.Repository) (*repository, 
 		return s.remote, nil
 	}
 	host := repo.RegistryStr()
-	r := &repository{repo: repo, memory: openMemory(s.deps.State, host)}
+	r := &repository{repo: repo, memory: openMemory(s.deps.State, host), patience: s.deps.patience}
 	options := s.options()
 	options.Known = r.memory.read().Known
 	options.Learnt = func(k registry.Known) { r.memory.change(func(n *notes) { n.Known = &k }) }

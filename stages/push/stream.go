@@ -33,7 +33,7 @@ func readBlob(ctx context.Context, client *http.Client, url string, from int64) 
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, registry.Readable(err)
 	}
 	err = registry.CheckResponse(resp, http.StatusOK, http.StatusPartialContent)
 	if err == nil && from > 0 && resp.StatusCode == http.StatusOK {

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/sizes"
+	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
 
@@ -26,6 +29,9 @@ const (
 	// ecrChunk is how ECR gets large blobs: it forgets what it has of a
 	// request that was cut. Its smallest is 5 MB (ECR's LayerPartTooSmall).
 	ecrChunk = 32 << 20
+	// part is how a blob goes on a way that cuts it, to a registry that keeps
+	// nothing of a request that was cut.
+	part = 8 << 20
 )
 
 // transfer is one blob on its way. Its tries share what is known of the
@@ -41,6 +47,7 @@ type transfer struct {
 	sent    int64    // what the registry confirmed of it
 	resumed bool     // bytes of an earlier request are in it
 	fresh   bool     // go on with nothing
+	parts   int64    // bytes that go in one request, as long ones are cut; 0 for all of them
 	patch   bool     // the registry refused the blob in the closing PUT
 	early   bool     // the open upload is older than what it is for
 	own     bool     // such a one was of no use: open another
@@ -65,7 +72,7 @@ func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descr
 			}
 		}
 		again = true
-		return t.try(ctx)
+		return t.tryOn(ctx)
 	})
 	if registry.HasCode(err, transport.DigestInvalidErrorCode) {
 		if damage := from.verify(ctx, b); damage != nil {
@@ -82,6 +89,18 @@ func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descr
 		t.count.set(b.Size)
 	}
 	return !t.mounted, nil
+}
+
+// tryOn tries again at once for as long as each try gets on: a way that cuts
+// every long request does not use up the patience with one that is broken.
+func (t *transfer) tryOn(ctx context.Context) error {
+	for {
+		before := t.sent
+		err := t.try(ctx)
+		if err == nil || ctx.Err() != nil || t.sent-before < resumable {
+			return err
+		}
+	}
 }
 
 // takeUp finds the upload that a killed run left.
@@ -102,6 +121,9 @@ func (t *transfer) try(ctx context.Context) error {
 			return err
 		}
 		t.place, t.fresh = nil, t.resumed // what did not come out right once is not tried twice
+		if !t.resumed && t.blob.Size >= resumable && !t.r.memory.read().NoParts {
+			t.parts = part
+		}
 	}
 	t.count.set(0)
 	t.sent, t.resumed = 0, false
@@ -122,8 +144,13 @@ func (t *transfer) try(ctx context.Context) error {
 		return err
 	}
 	// Once more in an upload of its own: by PATCH, and then that is the way;
-	// of a blob in chunks, from its first byte.
+	// of a blob in chunks, from its first byte, and in one where those were
+	// not what the registry asks for.
 	learn := !t.chunked()
+	if t.parts > 0 {
+		t.parts = 0
+		t.r.memory.change(func(n *notes) { n.NoParts = true })
+	}
 	t.patch, t.place, t.sent = true, nil, 0
 	t.count.set(0)
 	if done, err := t.open(ctx); done || err != nil {
@@ -237,7 +264,9 @@ func (t *transfer) post(ctx context.Context, query url.Values, whole bool, codes
 }
 
 // chunked tells that the blob goes in several requests.
-func (t *transfer) chunked() bool { return t.r.chunk > 0 && t.blob.Size > 2*t.r.chunk }
+func (t *transfer) chunked() bool {
+	return t.parts > 0 && t.blob.Size > t.parts || t.r.chunk > 0 && t.blob.Size > 2*t.r.chunk
+}
 
 // send fills the open upload from its beginning.
 func (t *transfer) send(ctx context.Context) error {
@@ -260,6 +289,9 @@ func (t *transfer) goOn(ctx context.Context) error {
 	}
 	if t.sent <= 0 || t.sent > t.blob.Size {
 		return errNoStatus
+	}
+	if !t.resumed {
+		t.count.p.emit(runner.Note{Text: fmt.Sprintf("the registry has %s of %s of a blob already: going on there", sizes.Text(t.sent), sizes.Text(t.blob.Size))})
 	}
 	t.resumed = true
 	t.count.set(t.sent)
@@ -297,7 +329,7 @@ func (t *transfer) rest(ctx context.Context) error {
 	for t.sent < t.blob.Size {
 		n := t.blob.Size - t.sent
 		if t.chunked() {
-			n = min(n, t.r.chunk)
+			n = min(n, cmp.Or(t.r.chunk, t.parts))
 		}
 		resp, err := t.request(ctx, http.MethodPatch, t.place, t.sent, n, http.StatusAccepted, http.StatusCreated, http.StatusNoContent)
 		if err != nil {
@@ -326,32 +358,35 @@ func (t *transfer) closing() *url.URL {
 
 // request sends size bytes of the blob, from a byte on, as the body.
 func (t *transfer) request(ctx context.Context, method string, to *url.URL, from, size int64, codes ...int) (*http.Response, error) {
+	ctx, watch := watchStall(ctx, t.r.patience)
 	req, err := http.NewRequestWithContext(ctx, method, to.String(), http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, watch.explain(ctx, err)
 	}
 	if size > 0 {
 		req.ContentLength = size
 		req.GetBody = func() (io.ReadCloser, error) { // for a redirect, a login or a stale connection
-			return t.count.reader(from, &lateReader{size: size, open: func() (io.ReadCloser, error) { return t.from.open(ctx, t.blob, from) }}), nil
+			return t.count.reader(from, &lateReader{size: size, moves: watch.moves, open: func() (io.ReadCloser, error) { return t.from.open(ctx, t.blob, from) }}), nil
 		}
 		if req.Body, err = req.GetBody(); err != nil {
-			return nil, err
+			return nil, watch.explain(ctx, err)
 		}
 		req.Header.Set("Content-Type", "application/octet-stream")
 	}
 	if method == http.MethodPatch && (from > 0 || size < t.blob.Size) {
 		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", from, from+size-1))
 	}
-	return t.r.do(req, codes...)
+	resp, err := t.r.do(req, codes...)
+	return resp, watch.explain(ctx, err)
 }
 
 // lateReader opens what it reads when it is read: a request's body may be
 // asked for several times, and each costs a request to the base's registry.
 type lateReader struct {
-	open func() (io.ReadCloser, error)
-	size int64 // bytes left
-	r    io.ReadCloser
+	open  func() (io.ReadCloser, error)
+	moves func(left int64) // hears of each read
+	size  int64            // bytes left
+	r     io.ReadCloser
 }
 
 func (l *lateReader) Read(p []byte) (n int, err error) {
@@ -366,6 +401,7 @@ func (l *lateReader) Read(p []byte) (n int, err error) {
 	}
 	n, err = l.r.Read(p[:min(int64(len(p)), l.size)])
 	l.size -= int64(n)
+	l.moves(l.size)
 	return n, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +19,10 @@ import (
 
 	"github.com/fastship/fastship/internal/fault"
 )
+
+// ErrStalled is a connection over which nothing goes any more, though nobody
+// has closed it.
+var ErrStalled = errors.New("the connection stalled")
 
 // temporary tells whether the same request may succeed a little later.
 func temporary(err error) bool {
@@ -29,7 +34,10 @@ func temporary(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return false // nobody is there; the user should hear of it now
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+	if _, ok := errors.AsType[textproto.ProtocolError](err); ok && strings.Contains(err.Error(), "malformed MIME header") {
+		return true // an answer that was cut in the middle of a header
+	}
+	return errors.Is(err, ErrStalled) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
 		strings.Contains(errorText(err), "http2: server sent GOAWAY") || isTimeout(err)
 }
@@ -128,6 +136,9 @@ func diagnose(host string, err error) (what, hint string) {
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return host + " did not answer in time", "check the network and the proxy (HTTPS_PROXY)"
+	}
+	if temporary(err) {
+		return "the connection was cut, again and again", "check the network, and whether a proxy on the way limits the size or the time of requests"
 	}
 	return "", ""
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"errors"
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -33,9 +34,14 @@ func (p *plain) Unwrap() error { return p.error }
 // maxBody is how much of an answer in no known form is worth reading.
 const maxBody = 1000
 
-// withoutPages leaves of a proxy's page its title, where that says more than
-// the status does.
-func withoutPages(err error) error {
+// query finds what stands behind a URL's question mark: states and signatures
+// that tell nobody anything and may let others in.
+var query = regexp.MustCompile(`(https?://[^\s"?]+)\?[^\s"]+`)
+
+// Readable makes an error's text one line of reasonable length. It leaves of a
+// proxy's page its title, where that says more than the status does, and of an
+// HTTP client's URL what is before the query.
+func Readable(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -47,6 +53,9 @@ func withoutPages(err error) error {
 		}
 		return ": a page titled “" + t[1] + "”"
 	})
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		text = query.ReplaceAllString(text, "$1")
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > maxBody {
 		text = strings.ToValidUTF8(text[:maxBody], "") + " …"

@@ -123,7 +123,7 @@ func ask(ctx context.Context, repo name.Repository, scope string, o Options, bas
 		return err
 	})
 	if err != nil {
-		return nil, withoutPages(err)
+		return nil, Readable(err)
 	}
 	return &Client{Repository: repo, Transport: authenticated, Known: seen.known}, nil
 }
@@ -241,7 +241,7 @@ func (r *retryAfter) Unwrap() error { return r.error }
 // CheckResponse returns the registry's error unless the status is one of
 // codes.
 func CheckResponse(resp *http.Response, codes ...int) error {
-	err := withoutPages(transport.CheckError(resp, codes...))
+	err := Readable(transport.CheckError(resp, codes...))
 	if wait := askedWait(resp.Header.Get("Retry-After")); err != nil && wait > 0 {
 		return &retryAfter{err, wait}
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/textproto"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +38,8 @@ func TestRetry(t *testing.T) {
 		"too long":  {response(503, "3600"), Attempts, 4 * 30 * time.Second},
 		"cut":       {io.ErrUnexpectedEOF, Attempts, 8 * time.Second},
 		"reset":     {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, Attempts, 8 * time.Second},
+		"half":      {&url.Error{Err: fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", textproto.ProtocolError("malformed MIME header: missing colon: \"Docker-Up\""))}, Attempts, 8 * time.Second},
+		"stalled":   {fmt.Errorf("x: %w", ErrStalled), Attempts, 8 * time.Second},
 		"nobody":    {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, 1, 0},
 		"no name":   {&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, 1, 0},
 		"refused":   {response(403, ""), 1, 0},
@@ -117,6 +121,18 @@ func TestExplainKeepsWhatIsClear(t *testing.T) {
 	err = Explain(fault.ImageFailed, "push to", repo, repo.Registry, &transport.Error{StatusCode: 401})
 	if fault.ClassOf(err) != fault.ImageFailed || fault.HintOf(err) != "run docker login example.com" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestReadable: an HTTP client's URL may have a signature in it.
+func TestReadable(t *testing.T) {
+	inner := &net.OpError{Op: "write", Err: syscall.ECONNRESET}
+	err := Readable(fmt.Errorf("send: %w", &url.Error{Op: "Put", URL: "https://example.com/v2/x?_state=abc&X-Amz-Signature=def", Err: inner}))
+	if text := err.Error(); text != `send: Put "https://example.com/v2/x": write: connection reset by peer` || !errors.Is(err, inner) {
+		t.Error(text)
+	}
+	if err := errors.New("as it is"); Readable(err) != err || Readable(nil) != nil {
+		t.Error(Readable(err))
 	}
 }
 
