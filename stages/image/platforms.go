@@ -104,6 +104,9 @@ func (s *Step) targets(ctx context.Context, javaHome string) ([]target, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := jre.CheckModules(linker, s.config.Modules); err != nil {
+		return nil, err
+	}
 	for i := range all {
 		if all[i].jdk, err = s.jdkFor(ctx, all[i].platform, linker); err != nil {
 			return nil, err

@@ -141,6 +141,7 @@ func TestPlatformsThatCannotBeBuiltAreFoundBeforeAnything(t *testing.T) {
 		{Config{Base: both, JDKs: map[string]string{"linux/arm64": "/x"}}, fault.BadInput, "image.jdks goes with the jlink base"},
 		{Config{Platforms: []string{foreign}}, fault.Missing, "an image for " + foreign + " cannot be linked from JDK 17"},
 		{Config{Platforms: []string{foreign}, JDKs: map[string]string{foreign: "/no/jdk"}}, fault.Missing, "image.jdks: " + foreign + ": find the JDK at /no/jdk"},
+		{Config{Modules: []string{"java.sqll"}}, fault.BadInput, `has no module "java.sqll"`},
 		{Config{JDKs: map[string]string{"arm64": "/x"}}, fault.BadInput, `image.jdks: "arm64" is no platform`},
 	} {
 		c.config.Layout = filepath.Join(t.TempDir(), "layout")

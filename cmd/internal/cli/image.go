@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -127,7 +128,7 @@ func (f imageBuildFlags) direct(opt *road.Options) error {
 			s.Image.Outputs.Engine = place
 		case "registry":
 			push = true
-			toRegistry(s, place)
+			err = toRegistry(s, place)
 		default:
 			return fault.New(fault.BadInput, "write layout=DIR, archive=FILE, engine=NAME:TAG or registry=REPOSITORY", "--output %q: no such kind of place: %q", output, kind)
 		}
@@ -151,12 +152,19 @@ func (f imageBuildFlags) direct(opt *road.Options) error {
 
 // toRegistry replaces image.repository, and image.tags where the place has a
 // tag.
-func toRegistry(s *spec.Spec, place string) {
+func toRegistry(s *spec.Spec, place string) error {
 	if place == "" {
-		return
+		return nil
 	}
 	s.Image.Repository = place
 	if colon := strings.LastIndexByte(place, ':'); colon > strings.LastIndexByte(place, '/') {
 		s.Image.Repository, s.Image.Tags = place[:colon], []string{place[colon+1:]}
+		if err := spec.CheckTag(s.Image.Tags[0]); err != nil {
+			return fmt.Errorf("--output registry: %w", err)
+		}
 	}
+	if err := spec.CheckRepository(s.Image.Repository); err != nil {
+		return fmt.Errorf("--output registry: %w", err)
+	}
+	return nil
 }

@@ -212,7 +212,10 @@ func differenceText(d *inspect.Difference) string {
 			if c.Note != "" {
 				fmt.Fprintf(&b, " (%s)", c.Note)
 			}
-			fmt.Fprintf(&b, ", %s → %s\n", sizes.Text(c.Was), sizes.Text(c.Bytes))
+			if c.Was+c.Bytes > 0 {
+				fmt.Fprintf(&b, ", %s → %s", sizes.Text(c.Was), sizes.Text(c.Bytes))
+			}
+			b.WriteByte('\n')
 			for _, in := range c.Inside {
 				fmt.Fprintf(&b, "      %s\n", in)
 			}

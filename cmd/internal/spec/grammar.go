@@ -24,6 +24,21 @@ var (
 	regionForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
 )
 
+// CheckRepository holds a repository that does not come from the file against
+// the grammar of image.repository. The errors of this and the next function
+// are of class fault.BadInput, have a hint, and do not name the key.
+func CheckRepository(s string) error { return classed(repository(s)) }
+
+// CheckTag does the same for image.tags.
+func CheckTag(s string) error { return classed(tag(s)) }
+
+func classed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.BadInput, hintOf(err), "%w", err)
+}
+
 // repository wants host/name.
 func repository(s string) error {
 	for _, scheme := range []string{"https://", "http://", "docker://"} {

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/internal/fault"
 )
 
 // A JDK 8 knows no modules and has no jlink: its base is its jre folder, as it
@@ -101,16 +100,13 @@ func desktopPackages() []string {
 
 // modules8 is modules for JDK 8: java.desktop where the classes name some of
 // it, which decides on fonts, and nothing else.
-func modules8(found []references, extra []string) ([]string, error) {
-	if len(extra) > 0 {
-		return nil, fault.New(fault.BadInput, "leave image.modules out: a JDK 8 base has all of Java", "image.modules: JDK 8 has no module %q", extra[0])
-	}
+func modules8(found []references) []string {
 	for _, refs := range found {
 		for _, pkg := range refs.packages(8) {
 			if slices.ContainsFunc(desktopPackages(), func(d string) bool { return pkg == d || strings.HasPrefix(pkg, d+"/") }) {
-				return []string{"java.desktop"}, nil
+				return []string{"java.desktop"}
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }

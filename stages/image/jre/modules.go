@@ -54,11 +54,11 @@ func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 }
 
 func modules(ctx context.Context, c *cache.Cache, jdk JDK, found []references, extra []string) ([]string, error) {
-	if jdk.Major < 9 {
-		return modules8(found, extra)
-	}
-	if err := checkNames(jdk, extra); err != nil {
+	if err := CheckModules(jdk, extra); err != nil {
 		return nil, err
+	}
+	if jdk.Major < 9 {
+		return modules8(found), nil
 	}
 	id, err := jdk.identity()
 	if err != nil {
@@ -177,14 +177,19 @@ func owners(ctx context.Context, c *cache.Cache, jdk JDK, id cache.Digest) (map[
 	return table, err
 }
 
-func checkNames(jdk JDK, names []string) error {
+// CheckModules tells whether a base of jdk can be given the modules of those
+// names (image.modules). The error is of class fault.BadInput.
+func CheckModules(jdk JDK, names []string) error {
 	for _, name := range names {
+		if jdk.Major < 9 {
+			return fault.New(fault.BadInput, "leave image.modules out: a JDK 8 base has all of Java", "image.modules: JDK 8 has no module %q", name)
+		}
 		if _, known := slices.BinarySearch(jdk.Modules, name); known {
 			continue
 		}
 		hint := "this JDK has: " + strings.Join(jdk.Modules, ", ")
 		if guess := near.Names(name, jdk.Modules, 1); len(guess) > 0 {
-			hint = fmt.Sprintf("did you mean %s? T%s", guess[0], hint[1:])
+			hint = fmt.Sprintf("did you mean %s? java --list-modules tells what this JDK has", guess[0])
 		}
 		return fault.New(fault.BadInput, hint, "image.modules: %s has no module %q", jdk, name)
 	}
