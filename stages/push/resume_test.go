@@ -200,7 +200,7 @@ func TestSessionIsOneProcess(t *testing.T) {
 // more than some bytes through, however many those are together, and none of
 // them goes much more than once where the registry keeps what it gets.
 func TestEveryLongRequestIsCut(t *testing.T) {
-	const size, most = 60 << 20, part + part/4
+	const size, most = 36 << 20, part + part/4
 	for name, c := range map[string]struct {
 		forgets bool
 		sent    int64
@@ -255,7 +255,7 @@ func TestStalled(t *testing.T) {
 	deps := anonymous()
 	deps.patience = 500 * time.Millisecond
 	var e events
-	r, err := New(Config{Repository: s.host() + "/x"}, deps).Run(t.Context(), e.env(), makeImage(t, t.TempDir(), random(24<<20)))
+	r, err := New(Config{Repository: s.host() + "/x"}, deps).Run(t.Context(), e.env(), makeImage(t, t.TempDir(), random(12<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}

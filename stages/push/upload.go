@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/pause"
 	"github.com/fastship/fastship/internal/sizes"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
@@ -91,17 +93,21 @@ func (r *repository) uploadBlob(ctx context.Context, from content, b cache.Descr
 	return !t.mounted, nil
 }
 
-// tryOn tries again at once for as long as each try gets on: a way that cuts
-// every long request does not use up the patience with one that is broken.
+// tryOn tries again for as long as each try gets on: a way that cuts every long
+// request does not use up the patience with one that is broken.
 func (t *transfer) tryOn(ctx context.Context) error {
 	for {
 		before := t.sent
 		err := t.try(ctx)
-		if err == nil || ctx.Err() != nil || t.sent-before < resumable {
+		if err == nil || t.sent-before < resumable || pause.For(ctx, settle) != nil {
 			return err
 		}
 	}
 }
+
+// settle is how long a registry may still be busy with a request whose
+// connection is gone: what it says of the upload in the meantime may be wrong.
+const settle = 200 * time.Millisecond
 
 // takeUp finds the upload that a killed run left.
 func (t *transfer) takeUp() {
@@ -295,6 +301,14 @@ func (t *transfer) goOn(ctx context.Context) error {
 	}
 	t.resumed = true
 	t.count.set(t.sent)
+	err := t.rest(ctx)
+	if registry.StatusOf(err) != http.StatusRequestedRangeNotSatisfiable || t.r.chunk > 0 || pause.For(ctx, settle) != nil {
+		return err
+	}
+	if again := t.status(ctx); again != nil || t.sent <= 0 || t.sent > t.blob.Size {
+		return err
+	}
+	t.count.set(t.sent)
 	return t.rest(ctx)
 }
 
@@ -372,6 +386,7 @@ func (t *transfer) request(ctx context.Context, method string, to *url.URL, from
 			return nil, watch.explain(ctx, err)
 		}
 		req.Header.Set("Content-Type", "application/octet-stream")
+		req.Close = t.parts > 0 && method == http.MethodPatch // a limit may be the connection's
 	}
 	if method == http.MethodPatch && (from > 0 || size < t.blob.Size) {
 		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", from, from+size-1))
