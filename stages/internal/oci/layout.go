@@ -10,10 +10,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
-	"github.com/fastship/fastship/cache"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/fastship/fastship/cache"
 )
 
 // Entry is the image, or the index of images, that a layout's index.json
@@ -69,15 +72,9 @@ func WriteLayout(ctx context.Context, store cache.LocalStore, dir string, entry 
 		return fmt.Errorf("write the image layout: %w", err)
 	}
 	defer unlock()
-	used := map[string]bool{}
-	for _, d := range append([]cache.Descriptor{entry.Manifest}, blobs...) {
-		if used[d.Digest.Hex()] {
-			continue
-		}
-		used[d.Digest.Hex()] = true
-		if err := link(ctx, store, sums, d); err != nil {
-			return fmt.Errorf("write %s to the image layout: %w", d.Digest, err)
-		}
+	used, err := linkAll(ctx, store, sums, append([]cache.Descriptor{entry.Manifest}, blobs...))
+	if err != nil {
+		return err
 	}
 	top := indexEntry{
 		MediaType: entry.Manifest.MediaType, Digest: entry.Manifest.Digest, Size: entry.Manifest.Size, Annotations: entry.Annotations,
@@ -96,6 +93,29 @@ func WriteLayout(ctx context.Context, store cache.LocalStore, dir string, entry 
 		return fmt.Errorf("write the image layout: %w", err)
 	}
 	return sweep(sums, used)
+}
+
+// linkAll puts blobs into the layout, side by side, and returns their names.
+func linkAll(ctx context.Context, store cache.LocalStore, sums string, blobs []cache.Descriptor) (used map[string]bool, err error) {
+	used = map[string]bool{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0)) // to verify them is to hash them
+	for _, d := range blobs {
+		if used[d.Digest.Hex()] {
+			continue
+		}
+		used[d.Digest.Hex()] = true
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := link(ctx, store, sums, d); err != nil {
+				return fmt.Errorf("write %s to the image layout: %w", d.Digest, err)
+			}
+			return nil
+		})
+	}
+	return used, group.Wait()
 }
 
 // link puts one blob into the layout, unless it is there.

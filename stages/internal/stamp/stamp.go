@@ -183,7 +183,11 @@ func hash(path string) (cache.Descriptor, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	size, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 256<<10))
+	buffer := 256 << 10
+	if info, err := f.Stat(); err == nil {
+		buffer = int(max(512, min(int64(buffer), info.Size()+1))) // most files are small
+	}
+	size, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, buffer))
 	if err != nil {
 		return cache.Descriptor{}, fmt.Errorf("hash %s: %w", path, err)
 	}
