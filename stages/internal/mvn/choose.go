@@ -42,7 +42,7 @@ func chooseJDK(ctx context.Context, h Host, w Want) (Choice, error) {
 	var all []JDK
 	for j := range h.JDKs(ctx) {
 		if fits(j, w) && (j.Found == "JAVA_HOME" || j.Found == "PATH") {
-			return Choice{j, reason(j, w, all)}, nil
+			return Choice{j, reason(h, j, w, all)}, nil
 		}
 		all = append(all, j)
 	}
@@ -60,7 +60,7 @@ func chooseJDK(ctx context.Context, h Host, w Want) (Choice, error) {
 		}
 		return a.Major - b.Major
 	})
-	return Choice{best[0], reason(best[0], w, all)}, nil
+	return Choice{best[0], reason(h, best[0], w, all)}, nil
 }
 
 func fits(j JDK, w Want) bool {
@@ -80,7 +80,7 @@ func (w Want) asked() string {
 	return fmt.Sprintf("Java %d to %d", first, last)
 }
 
-func reason(j JDK, w Want, others []JDK) string {
+func reason(h Host, j JDK, w Want, others []JDK) string {
 	var s []string
 	if asked := w.asked(); asked != "" {
 		s = append(s, "the project asks for "+asked)
@@ -91,11 +91,24 @@ func reason(j JDK, w Want, others []JDK) string {
 			s = append(s, fmt.Sprintf("%s has %s", o.Found, unfit(o, w)))
 		}
 	}
+	if lost := lostHome(h, append(others, j)); lost != "" {
+		s = append(s, lost)
+	}
 	where := "from " + j.Found
 	if !preferred {
 		where = "found in " + j.Found
 	}
 	return strings.Join(append([]string{where}, s...), "; ")
+}
+
+// lostHome tells of a JAVA_HOME that leads to none of the JDKs that were
+// found, of which JAVA_HOME's is the first.
+func lostHome(h Host, found []JDK) string {
+	home := h.Getenv("JAVA_HOME")
+	if home == "" || slices.ContainsFunc(found, func(j JDK) bool { return j.Found == "JAVA_HOME" }) {
+		return ""
+	}
+	return fmt.Sprintf("JAVA_HOME is %s, which holds no bin/java", home)
 }
 
 // unfit says why j does not do.
@@ -132,8 +145,8 @@ func noJDK(h Host, w Want, found []JDK) error {
 		}
 		list = "found " + strings.Join(names, "; ")
 	}
-	if home := h.Getenv("JAVA_HOME"); home != "" && !slices.ContainsFunc(found, func(j JDK) bool { return j.Found == "JAVA_HOME" }) {
-		list += fmt.Sprintf("; JAVA_HOME is %s, which holds no bin/java", home)
+	if lost := lostHome(h, found); lost != "" {
+		list += "; " + lost
 	}
 	why := ""
 	if w.MinJava > 0 && (len(w.Releases) == 0 || w.MinJava > w.Releases[len(w.Releases)-1]) {

@@ -127,6 +127,7 @@ func TestChooseJDK(t *testing.T) {
 		"nothing asked":              {"17.0.1", "", []string{"25.0.3"}, Want{}, "17.0.1", "from JAVA_HOME"},
 		"nothing asked, none chosen": {"", "", []string{"17.0.1", "25.0.3"}, Want{}, "25.0.3", "found in"},
 		"Maven needs a newer one":    {"8.0.1", "", []string{"17.0.1"}, Want{Releases: []int{8}, MinJava: 17, Maven: "Maven 4.0.0"}, "17.0.1", "JAVA_HOME has 8.0.1, and Maven 4.0.0 needs 17 or newer"},
+		"JAVA_HOME is nowhere":       {"none", "21.0.2", nil, Want{Releases: []int{21}}, "21.0.2", "/java-home, which holds no bin/java"},
 		"a JRE is no JDK":            {"JRE 21.0.2", "", []string{"25.0.3"}, Want{Releases: []int{21}}, "25.0.3", "JAVA_HOME has 21.0.2, a JRE without javac"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +139,10 @@ func TestChooseJDK(t *testing.T) {
 				return fakeJDK(t, home, version, "javac")
 			}
 			if c.javaHome != "" {
-				h.Environ = append(h.Environ, "JAVA_HOME="+lay(h.Root+"/java-home", c.javaHome))
+				h.Environ = append(h.Environ, "JAVA_HOME="+h.Root+"/java-home")
+			}
+			if c.javaHome != "" && c.javaHome != "none" {
+				lay(h.Root+"/java-home", c.javaHome)
 			}
 			if c.path != "" {
 				h.Environ = append(h.Environ, "PATH="+lay(h.Root+"/on-path", c.path)+"/bin")
