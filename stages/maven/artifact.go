@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,10 @@ type application struct {
 // application, whatever their manifests say.
 var never = []string{"sources", "test-sources", "javadoc", "test-javadoc", "tests", "original", "consumer", "build"}
 
-// applications are the runnable artifacts of the modules that were built, at
-// most one of each: Quarkus' folder, else the main artifact, else an attached
-// one (Spring Boot's "exec", shade's "shaded", Quarkus' "runner").
-func (a *attempt) applications(projects []*mvn.Project) []application {
+// applications are the artifacts of the modules that were built which are
+// runnable, at most one of each: Quarkus' folder, else the main artifact, else
+// an attached one (Spring Boot's "exec", shade's "shaded", Quarkus' "runner").
+func (a *attempt) applications(projects []*mvn.Project, runnable func(file string) bool) []application {
 	var all []application
 	for _, p := range projects {
 		if p.Packaging == "pom" || p.Packaging == "maven-plugin" {
@@ -89,6 +90,17 @@ func isFresh(path string, since time.Time) bool {
 // application, if not always one that starts by itself.
 func runnable(file string) bool {
 	return strings.HasSuffix(file, ".war") || mainClass(file) != ""
+}
+
+// holds tells whether a jar has the class itself.
+func holds(jar, class string) bool {
+	z, err := zip.OpenReader(jar)
+	if err != nil {
+		return false
+	}
+	defer z.Close()
+	name := strings.ReplaceAll(class, ".", "/") + ".class"
+	return slices.ContainsFunc(z.File, func(f *zip.File) bool { return f.Name == name })
 }
 
 // mainClass is the Main-Class of a jar's manifest, or empty.

@@ -14,6 +14,14 @@ import (
 // jar writes a jar with a manifest; "" means none.
 func jar(t testing.TB, path, manifest string) string {
 	t.Helper()
+	if manifest == "" {
+		return jarWith(t, path, nil)
+	}
+	return jarWith(t, path, map[string]string{"META-INF/MANIFEST.MF": manifest})
+}
+
+func jarWith(t testing.TB, path string, files map[string]string) string {
+	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +30,10 @@ func jar(t testing.TB, path, manifest string) string {
 		t.Fatal(err)
 	}
 	z := zip.NewWriter(f)
-	if manifest != "" {
-		w, err := z.Create("META-INF/MANIFEST.MF")
+	for name, content := range files {
+		w, err := z.Create(name)
 		if err == nil {
-			_, err = w.Write([]byte(manifest))
+			_, err = w.Write([]byte(content))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -83,9 +91,18 @@ func TestChooseTakesTheApplication(t *testing.T) {
 	mustFail(t, err, fault.BadInput, "app (app/target/app.jar), job (job/target/job.jar)", "maven.module")
 	_, err = choice(lib, project("app", "jar", at("app/target/thin.jar"), mvn.Attach{Classifier: "original", Type: "jar", File: at("app/target/original-main.jar")}))
 	mustFail(t, err, fault.BadInput, "no Main-Class in the manifest of lib/target/lib.jar, app/target/thin.jar")
+	library := jarWith(t, at("other/target/other.jar"), map[string]string{"META-INF/MANIFEST.MF": plain, "x/Other.class": ""})
+	j.main = "x.Other"
+	if got, err := choice(lib, project("other", "jar", library)); err != nil || got != "other/target/other.jar" {
+		t.Errorf("image.main: %q, %v", got, err)
+	}
+	_, err = choice(lib)
+	mustFail(t, err, fault.BadInput, "image.main: no x.Other in lib/target/lib.jar", "correct image.main")
 	j.arguments = []string{"compile"}
 	_, err = choice(root, project("app", "jar", at("app/target/classes")))
-	mustFail(t, err, fault.BadInput, "mvn compile made no jar or war")
+	mustFail(t, err, fault.BadInput, "mvn compile made no jar or war", "package or verify")
+	_, err = choice(root)
+	mustFail(t, err, fault.BadInput, "mvn compile made no jar or war: the packaging is pom", "<modules>")
 }
 
 func TestManifestValue(t *testing.T) {

@@ -92,6 +92,9 @@ func (s *Step) identify(ctx context.Context, j *job, in In) identity {
 			Add("toolchains", string(cache.Sum([]byte(texts.toolchains)))).
 			Add("user's Maven files", string(cache.Sum([]byte(texts.own)))).
 			Add("files that profiles ask for", j.present(askedIn(texts.poms)))
+		if j.main != "" {
+			id.parts = id.parts.Add("main class", j.main)
+		}
 		id.parts = append(id.parts, environment(j.host, names)...)
 	}
 	if err != nil {

@@ -23,6 +23,7 @@ type job struct {
 	args     mvn.Args
 	repo     mvn.Repository
 	module   *mvn.Module // nil when none is asked for
+	main     string      // the class to start, empty where the jar names it
 	settings string      // absolute, or empty
 	said     saidSettings
 	remotes  []mvn.Remote // repositories that the poms on disk name
@@ -48,7 +49,7 @@ type job struct {
 
 // prepare reads what there is to read and writes nothing.
 func (s *Step) prepare(ctx context.Context, dir string) (*job, error) {
-	j := &job{dir: dir, host: mvn.Host{Environ: s.deps.Environ, Home: s.deps.Home}}
+	j := &job{dir: dir, main: s.config.Main, host: mvn.Host{Environ: s.deps.Environ, Home: s.deps.Home}}
 	if err := findPom(dir); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	// Environment names the variables that the job reads.
 	Environment []string `yaml:"environment"`
 	Dir         string   `yaml:"-"` // the project's folder, absolute
+	// Main is the class that the image will start, where that is said outside
+	// the pom: a jar without a Main-Class that has it is an application.
+	Main string `yaml:"-"`
 }
 
 // In is what a Maven job needs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fastship/fastship/internal/fault"
@@ -67,7 +68,10 @@ func choose(j *job, a *attempt) (application, error) {
 			}
 		}
 	}
-	apps := a.applications(projects)
+	apps := a.applications(projects, runnable)
+	if len(apps) == 0 && j.main != "" {
+		apps = a.applications(projects, func(file string) bool { return holds(file, j.main) })
+	}
 	switch len(apps) {
 	case 1:
 		return apps[0], nil
@@ -96,11 +100,19 @@ func noApplication(j *job, projects []*mvn.Project) error {
 			seen = append(seen, mvn.Relative(j.dir, f))
 		}
 	}
+	if len(seen) == 0 && !slices.ContainsFunc(projects, func(p *mvn.Project) bool { return p.Packaging != "pom" }) {
+		return fault.New(fault.BadInput, "leave <packaging> out, or list the <modules> that make a jar",
+			"%s made no jar or war: the packaging is pom", j.commandLine())
+	}
 	if len(seen) == 0 {
 		return fault.New(fault.BadInput, "use a goal that packages the project, such as package or verify",
 			"%s made no jar or war", j.commandLine())
 	}
-	return fault.New(fault.BadInput, "name the main class: spring-boot-maven-plugin's repackage, or mainClass in the manifest of maven-jar-plugin or maven-shade-plugin",
+	if j.main != "" {
+		return fault.New(fault.BadInput, "correct image.main; it is a class's full name",
+			"image.main: no %s in %s, and no Main-Class in a manifest", j.main, strings.Join(seen, ", "))
+	}
+	return fault.New(fault.BadInput, "set image.main, or have the build name the main class: spring-boot-maven-plugin's repackage, or mainClass in the manifest of maven-jar-plugin or maven-shade-plugin",
 		"no Main-Class in the manifest of %s: java -jar cannot start it", strings.Join(seen, ", "))
 }
 

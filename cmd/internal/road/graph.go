@@ -155,7 +155,7 @@ func lookup(environ []string) func(name string) (string, bool) {
 
 func mavenStep(opt Options, memory *memory) *maven.Step {
 	config := opt.Spec.Maven
-	config.Dir = opt.Dir
+	config.Dir, config.Main = opt.Dir, opt.Spec.Image.Main
 	return maven.New(config, maven.Deps{
 		Cache: &memory.Cache, Mavens: &memory.pinned, Local: &memory.local, Repositories: &memory.repositories, CI: opt.CI,
 		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain,
