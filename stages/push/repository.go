@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -39,6 +41,8 @@ type repository struct {
 	seen  view              // what was found there last
 	there map[string]string // what the tags named before, by tag; for messages
 	ahead *ahead            // uploads that are open already; nil for none
+
+	answered atomic.Bool // a request of this process was
 }
 
 // parallel is how many blobs are asked for or sent at once.
@@ -53,8 +57,9 @@ func (r *repository) url(format string, args ...any) string {
 func (r *repository) do(req *http.Request, codes ...int) (*http.Response, error) {
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return nil, registry.Readable(err)
+		return nil, r.gone(registry.Readable(err))
 	}
+	r.answered.Store(true)
 	defer resp.Body.Close()
 	if err := registry.CheckResponse(resp, codes...); err != nil {
 		return nil, err
@@ -62,6 +67,14 @@ func (r *repository) do(req *http.Request, codes ...int) (*http.Response, error)
 	// Read to its end, so that the connection is used again.
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	return resp, err
+}
+
+// gone tells of a connection that cannot be made to whom answered before.
+func (r *repository) gone(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && r.answered.Load() {
+		return fmt.Errorf("%w: %w", registry.ErrGone, err)
+	}
+	return err
 }
 
 func acceptManifests(req *http.Request) {
@@ -178,8 +191,9 @@ func (r *repository) get(ctx context.Context, path string) (mediaType string, bo
 		acceptManifests(req)
 		resp, err := r.http.Do(req)
 		if err != nil {
-			return r.cut(ctx, registry.Readable(err))
+			return r.cut(ctx, r.gone(registry.Readable(err)))
 		}
+		r.answered.Store(true)
 		defer resp.Body.Close()
 		if err := registry.CheckResponse(resp, http.StatusOK); err != nil {
 			return err

@@ -1,12 +1,15 @@
 package push
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -88,5 +91,56 @@ func TestCertificateIsNamed(t *testing.T) {
 	}).Check(t.Context())
 	if fault.ClassOf(err) != fault.Missing || !strings.Contains(err.Error(), "not trusted") || !strings.Contains(fault.HintOf(err), "SSL_CERT_FILE") {
 		t.Errorf("%v, hint: %s", err, fault.HintOf(err))
+	}
+}
+
+// TestStartedAnew: a registry that is gone for a moment in the middle of a push
+// is waited for. One that never answered is not, see TestCheckFindsWhatIsWrong.
+func TestStartedAnew(t *testing.T) {
+	s := newServer(t)
+	var back atomic.Bool
+	deps := anonymous()
+	var down atomic.Bool
+	dialer := &net.Dialer{}
+	wire := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if down.Load() {
+			addr = "127.0.0.1:1" // where nobody listens
+			back.Store(true)
+			down.Store(false)
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}}
+	deps.Transport = wire
+	in := makeImage(t, t.TempDir(), random(500_000))
+	step := New(Config{Repository: s.host() + "/x"}, deps)
+	if err := step.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	down.Store(true)
+	if _, err := step.Run(t.Context(), (&events{}).env(), in); err != nil || !back.Load() {
+		t.Fatal(err, back.Load())
+	}
+	if err := validate.Image(pull(t, s.host()+"/x:"+in.Digest[7:19])); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCreatedTooSoon: an answer that nothing was asked for proves nothing.
+func TestCreatedTooSoon(t *testing.T) {
+	s := newServer(t)
+	s.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost || r.URL.RawQuery != "" {
+			return false
+		}
+		w.Header().Set("Location", r.URL.Path+"7")
+		w.WriteHeader(http.StatusCreated) // and not 202 Accepted
+		return true
+	})
+	in := makeImage(t, t.TempDir(), random(500_000))
+	if _, err := New(Config{Repository: s.host() + "/x"}, anonymous()).Run(t.Context(), (&events{}).env(), in); err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Image(pull(t, s.host()+"/x:"+in.Digest[7:19])); err != nil {
+		t.Error(err)
 	}
 }

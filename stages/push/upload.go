@@ -228,7 +228,7 @@ func (t *transfer) open(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if resp.StatusCode == http.StatusCreated {
+	if resp.StatusCode == http.StatusCreated && (small || holder != "") {
 		t.mounted = holder != ""
 		return true, nil
 	}

@@ -24,6 +24,10 @@ import (
 // has closed it.
 var ErrStalled = errors.New("the connection stalled")
 
+// ErrGone is a registry that has answered, and cannot be reached any more: one
+// that is being started anew, perhaps.
+var ErrGone = errors.New("it answered a moment ago")
+
 // temporary tells whether the same request may succeed a little later.
 func temporary(err error) bool {
 	if e, ok := errors.AsType[*transport.Error](err); ok {
@@ -32,7 +36,7 @@ func temporary(err error) bool {
 			has(e, transport.BlobUploadUnknownErrorCode) || has(e, transport.BlobUploadInvalidErrorCode)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return false // nobody is there; the user should hear of it now
+		return errors.Is(err, ErrGone) // else nobody is there; the user should hear of it now
 	}
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok && strings.Contains(err.Error(), "malformed MIME header") {
 		return true // an answer that was cut in the middle of a header
@@ -172,14 +176,15 @@ func diagnoseStatus(host string, e *transport.Error) (what, hint string) {
 }
 
 // isQuota tells that a refusal is about room: 507, or what registries and
-// their disks say. The words are Harbor's, GitLab's and the kernel's.
+// their disks say. The words are Harbor's, GitLab's, the kernel's, and its
+// number as distribution 2.8 tells it.
 func isQuota(e *transport.Error) bool {
 	if e.StatusCode == http.StatusInsufficientStorage {
 		return true
 	}
 	return slices.ContainsFunc(e.Errors, func(d transport.Diagnostic) bool {
 		text := strings.ToLower(d.String())
-		return strings.Contains(text, "quota") || strings.Contains(text, "will exceed the configured upper limit") || strings.Contains(text, "no space left on device")
+		return strings.Contains(text, "quota") || strings.Contains(text, "will exceed the configured upper limit") || strings.Contains(text, "no space left on device") || strings.Contains(text, fmt.Sprintf("err:%d ", syscall.ENOSPC))
 	})
 }
 

@@ -155,6 +155,7 @@ func TestExplain(t *testing.T) {
 		"text":          {500, strings.Repeat("stack trace\n", 1000), "stack trace stack", "log of the registry"},
 		"read-only":     {405, `{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}`, "UNSUPPORTED", "read-only"},
 		"quota":         {403, `{"errors":[{"code":"DENIED","message":"adding 1 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 9 MiB"}]}`, "no room left", "raise its quota"},
+		"disk":          {500, `{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"DriverName":"filesystem","Enclosed":{"Op":"write","Path":"/x","Err":28}}}]}`, "no room left", "free space"},
 		"rate":          {429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"Quota exceeded"}]}`, "too many requests", "try again later"},
 		"denied":        {403, `{"errors":[{"code":"DENIED","message":"quote"}]}`, "refused", "docker login"},
 	} {
