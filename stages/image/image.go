@@ -4,6 +4,7 @@ package image
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -18,9 +19,9 @@ import (
 type Config struct {
 	// Base is jlink (the default): a Java runtime linked from the JDK at
 	// hand; else a reference of an image that has Java (host/name:tag or
-	// host/name@digest), or oci:DIR, an OCI layout on this machine.
+	// host/name@digest), or oci:DIR, an OCI layout, relative to Dir.
 	Base    string   `yaml:"base"`
-	Modules []string `yaml:"modules"` // modules that jdeps cannot see, added to the jlink base
+	Modules []string `yaml:"modules"` // modules that no class names, added to the jlink base
 	JVM     []string `yaml:"jvm"`     // JVM flags of the entrypoint
 	Jars    string   `yaml:"jars"`    // stored (the default): libraries rewritten without compression of their own; verbatim: as they are
 	// Compression is that of layers: gzip, zstd, or auto (the default), which
@@ -30,7 +31,7 @@ type Config struct {
 	// Several give an index. Empty means the one that Deps.Platform names.
 	Platforms []string `yaml:"platforms"`
 	// JDKs are the folders of JDKs by platform, for jlink bases of platforms
-	// that the JDK at hand is not made for.
+	// that the JDK at hand is not made for, relative to Dir.
 	JDKs map[string]string `yaml:"jdks"`
 	// Certificates are PEM files of authorities that the jlink base trusts
 	// besides the JDK's own, relative to Dir.
@@ -43,7 +44,7 @@ type Config struct {
 	Container `yaml:",inline"`
 	Files     []extra.Files `yaml:"files"` // files of the project that go into the image, in a layer of their own
 	Outputs   Outputs       `yaml:"-"`     // places for the image beside the layout
-	// Dir is the project's folder, absolute, to which Files are relative.
+	// Dir is the project's folder, absolute, to which paths are relative.
 	Dir string `yaml:"-"`
 	// SBOM and Provenance say whether a bill of materials and a statement of
 	// where the image comes from are made; nil means yes.
@@ -57,6 +58,14 @@ type Config struct {
 	// Insecure allows plain http to the base's registry when it is not on
 	// this machine.
 	Insecure bool `yaml:"-"`
+}
+
+// inProject is a path as fastship.yaml has it, relative to its folder.
+func (c Config) inProject(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.Dir, path)
 }
 
 // Deps is what the stage is lent.

@@ -189,7 +189,8 @@ func validImage(img v1.Image) error {
 
 func TestImageOnALayout(t *testing.T) {
 	memory, at := newCache(t), filepath.Join(t.TempDir(), "not", "yet", "there")
-	c := Config{Base: "oci:" + baseLayout(t, "s390x", runtime.GOARCH), Layout: at, JVM: []string{"-Xmx200m", "-Da=b c"}}
+	layout := baseLayout(t, "s390x", runtime.GOARCH) // a relative one is the project's
+	c := Config{Base: "oci:" + filepath.Base(layout), Dir: filepath.Dir(layout), Layout: at, JVM: []string{"-Xmx200m", "-Da=b c"}}
 	in := bootJar(t, t.TempDir(), time.Now(), nil)
 	r := run(t, c, memory, in)
 	img := read(t, at, r.Out.Digest)

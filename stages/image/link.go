@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"context"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -63,10 +62,7 @@ func linkedBase(t target, b jre.Base, cached bool) base {
 func (s *Step) certificates() ([]jre.Certificate, error) {
 	var paths []string
 	for _, path := range s.config.Certificates {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(s.config.Dir, path)
-		}
-		paths = append(paths, path)
+		paths = append(paths, s.config.inProject(path))
 	}
 	return jre.ReadCertificates(paths)
 }
@@ -89,7 +85,7 @@ func (s *Step) modules(jdk jre.JDK) []string {
 	return all
 }
 
-// jars lists what jdeps has to look at. The application's own jar has no
+// jars lists the jars whose classes decide on the modules. The application's own jar has no
 // digest: it is another one at each run, and keeping what was found in it
 // would be for nothing.
 func jars(app *appjar.App) []jre.Jar {

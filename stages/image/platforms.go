@@ -121,6 +121,7 @@ func (s *Step) jdkFor(ctx context.Context, p v1.Platform, linker jre.JDK) (jre.J
 	home, given := s.config.JDKs[name]
 	switch {
 	case given:
+		home = s.config.inProject(home)
 		jdk, err := jre.Find(home)
 		if err != nil {
 			return jdk, fault.New(fault.ClassOf(err), fmt.Sprintf("give the folder of a JDK %d for %s, the one with bin and jmods in it", linker.Major, name), "image.jdks: %s: %w", name, err)

@@ -142,6 +142,7 @@ func TestPlatformsThatCannotBeBuiltAreFoundBeforeAnything(t *testing.T) {
 		{Config{Platforms: []string{foreign}}, fault.Missing, "an image for " + foreign + " cannot be linked from JDK 17"},
 		{Config{Platforms: []string{foreign}, JDKs: map[string]string{foreign: "/no/jdk"}}, fault.Missing, "image.jdks: " + foreign + ": find the JDK at /no/jdk"},
 		{Config{Modules: []string{"java.sqll"}}, fault.BadInput, `has no module "java.sqll"`},
+		{Config{Platforms: []string{foreign}, JDKs: map[string]string{foreign: "jdk"}, Dir: "/project"}, fault.Missing, "image.jdks: " + foreign + ": find the JDK at /project/jdk"},
 		{Config{JDKs: map[string]string{"arm64": "/x"}}, fault.BadInput, `image.jdks: "arm64" is no platform`},
 	} {
 		c.config.Layout = filepath.Join(t.TempDir(), "layout")

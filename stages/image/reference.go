@@ -40,13 +40,13 @@ func (r reference) registry() name.Registry {
 // parsedBase is image.base where it is a reference.
 type parsedBase struct {
 	name   string
-	layout string         // of oci:DIR
+	layout string         // the folder of oci:DIR
 	ref    name.Reference // else
 }
 
 func (s *Step) parseBase() (parsedBase, error) {
 	if dir, ok := strings.CutPrefix(s.config.Base, "oci:"); ok {
-		return parsedBase{name: s.config.Base, layout: dir}, nil
+		return parsedBase{name: s.config.Base, layout: s.config.inProject(dir)}, nil
 	}
 	ref, err := registry.ParseReference("image.base", s.config.Base, s.registry())
 	return parsedBase{name: s.config.Base, ref: ref}, err
@@ -88,7 +88,7 @@ func (s *Step) find(ctx context.Context, platform v1.Platform) (reference, error
 func findInLayout(p parsedBase, platform v1.Platform) (reference, error) {
 	x, err := layout.ImageIndexFromPath(p.layout)
 	if errors.Is(err, fs.ErrNotExist) {
-		return reference{}, fault.New(fault.BadInput, "oci: is followed by the folder of an OCI layout, the one with index.json", "image.base: %s: no OCI layout there", p.name)
+		return reference{}, fault.New(fault.BadInput, "oci: is followed by the folder of an OCI layout, the one with index.json, relative to the project's", "image.base: %s: no OCI layout there", p.name)
 	}
 	if err != nil {
 		return reference{}, fault.New(fault.BadInput, "", "image.base: %s: %w", p.name, err)

@@ -37,11 +37,6 @@ type Distribution struct {
 	Tell     func(done, total int64) // progress in bytes; total is 0 when unknown
 }
 
-// Pinned is the distribution that fastship brings where no Maven is installed.
-func Pinned(client *http.Client, tell func(done, total int64)) Distribution {
-	return Distribution{Version: PinnedMaven, SHA512: pinnedSHA512, HTTP: client, Tell: tell}
-}
-
 // Of is the distribution that a launcher stands for.
 func (l Launcher) Of(client *http.Client, tell func(done, total int64)) Distribution {
 	return Distribution{Version: l.Version, SHA512: l.SHA512, URL: l.url, SHA256: l.sha256, User: l.user, Password: l.password, HTTP: client, Tell: tell}
