@@ -4,24 +4,68 @@ import (
 	"context"
 	"sync"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/internal/oci"
 )
 
-// coming gives what tells Deps.Coming, at its first call, that there will be a
-// new image: of one config for each platform and of one layer at least. What
-// was told is withdrawn when there will be none, after the road's other work.
-func (s *Step) coming(ctx context.Context, env runner.Env, platforms int) (tell, withdraw func()) {
-	if s.deps.Coming == nil {
-		return func() {}, func() {}
+// coming tells Deps.Coming of the image that is being made, once it is sure
+// that it is a new one, and of its layers.
+type coming struct {
+	begin func() // nil: nobody wants to know, or somebody does already
+
+	mu       sync.Mutex
+	layer    func(cache.Descriptor) // nil while it is not sure
+	withdraw func(context.Context)
+	before   []cache.Descriptor // layers that there were before it was sure
+}
+
+// coming is for an image of one config for each platform and of one layer at
+// least.
+func (s *Step) coming(ctx context.Context, platforms int) *coming {
+	c := &coming{}
+	if s.deps.Coming != nil {
+		c.begin = func() { c.layer, c.withdraw = s.deps.Coming(ctx, platforms+1) }
 	}
-	var back func(context.Context)
-	tell = sync.OnceFunc(func() { back = s.deps.Coming(ctx, platforms+1) })
-	return tell, func() {
-		if back != nil {
-			env.Background("make nothing ready any more", func(ctx context.Context) error {
-				back(ctx)
-				return nil
-			})
+	return c
+}
+
+// sure says that there will be a new image.
+func (c *coming) sure() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begin == nil {
+		return
+	}
+	c.begin()
+	c.begin = nil
+	for _, d := range c.before {
+		c.layer(d)
+	}
+	c.before = nil
+}
+
+// has says that layers of the image are in the cache: written now or before.
+func (c *coming) has(layers ...oci.Layer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range layers {
+		if c.layer != nil {
+			c.layer(l.Descriptor)
+		} else {
+			c.before = append(c.before, l.Descriptor)
 		}
 	}
+}
+
+// end withdraws what was told, when the run is over: where there is no image,
+// and where nobody came to want it.
+func (c *coming) end(env runner.Env) {
+	if c.withdraw == nil {
+		return
+	}
+	env.Background("make nothing ready any more", func(ctx context.Context) error {
+		c.withdraw(ctx)
+		return nil
+	})
 }

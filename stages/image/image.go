@@ -87,9 +87,11 @@ type Deps struct {
 	// zstd layers. Nil means that nobody is known.
 	Zstd func(context.Context) bool
 	// Coming is told, once and as soon as it is sure, that a new image is being
-	// made, with how many blobs of its own at least. It returns at once; what it
-	// returns is called when there will be no image after all. Nil tells nobody.
-	Coming func(ctx context.Context, blobs int) (withdraw func(context.Context))
+	// made, with how many blobs of its own at least. What it returns is told of
+	// each layer that is whole in Cache, while others are still being made, and
+	// of the end: when there will be no image after all, or when the run is
+	// over. Coming and layer return at once. Nil tells nobody.
+	Coming func(ctx context.Context, blobs int) (layer func(cache.Descriptor), withdraw func(context.Context))
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.
 	Keychain authn.Keychain

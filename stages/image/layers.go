@@ -79,9 +79,9 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 
 // makeLayers fills the application's layers in order, from the cache or
 // written now, and returns how many had to be written.
-// coming is called before the first of them is written. watch sees the
-// libraries that are.
-func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming func(), watch *jre.Watch) (int, error) {
+// coming hears of each, and before the first of them is written. watch sees
+// the libraries that are.
+func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming *coming, watch *jre.Watch) (int, error) {
 	roles, files, err := planLayers(jar)
 	if err != nil {
 		return 0, err
@@ -100,11 +100,14 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 		group.Go(func() error {
 			var err error
 			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
-				coming()
+				coming.sure()
 				l, err := s.writeLayer(ctx, role, files[role], watch)
 				return l, []cache.Descriptor{l.Descriptor}, err
 			})
 			layers[i].Descriptor.Name = role // one key, whatever the layer is called
+			if err == nil {
+				coming.has(layers[i].Layer)
+			}
 			return err
 		})
 	}

@@ -236,10 +236,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	targets = s.again(targets)
 	before, _ := oci.ReadLayout(s.config.Layout, "")
-	coming, withdraw := s.coming(ctx, env, len(targets))
+	coming := s.coming(ctx, len(targets))
+	defer coming.end(env)
 	out, written, err := s.make(ctx, env, in, targets, coming)
 	if err != nil {
-		withdraw()
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
 		}
@@ -262,7 +262,7 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
-func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming func()) (Out, int, error) {
+func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming *coming) (Out, int, error) {
 	book := in.stamps(s.deps.State)
 	defer book.Save()
 	key := s.name(book, in, targets)
@@ -280,7 +280,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 			}
 		}
 		if err == nil {
-			out, written, err := s.finish(ctx, env, in, book, app, below, 0)
+			out, written, err := s.finish(ctx, env, in, book, app, below, 0, coming)
 			if !lost(err) {
 				return out, written, err
 			}
@@ -317,7 +317,7 @@ func (s *Step) options(in In, book *stamp.Book) appjar.Options {
 
 // build reads the jar and makes base and layers side by side, then the image
 // of them.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application, coming func()) (Out, int, error) {
+func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application, coming *coming) (Out, int, error) {
 	var (
 		below   []base
 		written int
@@ -334,7 +334,11 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 				return err
 			}
 		}
-		below, err = s.bases(groupCtx, env, targets, app.Needs)
+		if below, err = s.bases(groupCtx, env, targets, app.Needs); err == nil && s.config.Base == jlink {
+			for _, b := range below { // another one's are brought by its registry, or by the push
+				coming.has(b.layers...)
+			}
+		}
 		return err
 	})
 	group.Go(func() (err error) {
@@ -352,12 +356,12 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 	if err := s.judge(ctx, env, in, jar, *app, below); err != nil {
 		return Out{}, 0, err
 	}
-	return s.finish(ctx, env, in, book, *app, below, written)
+	return s.finish(ctx, env, in, book, *app, below, written, coming)
 }
 
 // finish puts the application on its bases, and the user's files on top.
 // written are the application's new layers.
-func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Book, app application, below []base, written int) (Out, int, error) {
+func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Book, app application, below []base, written int, coming *coming) (Out, int, error) {
 	for _, b := range below {
 		if err := app.fits(in, b); err != nil {
 			return Out{}, 0, err
@@ -372,9 +376,15 @@ func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Bo
 		return Out{}, 0, err
 	}
 	app.Layers = slices.Concat(app.Layers, files)
+	coming.has(files...)
 	trained, err := s.train(ctx, env, app, below)
 	if err != nil {
 		return Out{}, 0, err
+	}
+	for _, b := range below {
+		if b.archive != nil {
+			coming.has(*b.archive)
+		}
 	}
 	out, err := s.assemble(ctx, in, app, below)
 	s.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+
+	"github.com/fastship/fastship/cache"
 )
 
 // ahead are uploads that were opened before anybody knew of what. A nil ahead
@@ -17,25 +19,71 @@ type ahead struct {
 }
 
 // Expect is told that a new image is being made, with at least that many blobs
-// of its own. Where the registry wants an upload to be opened before a blob is
-// sent, and has the last image that this machine pushed, the uploads are opened
+// of its own. It returns at once; ctx ends with the run. Expect is called after
+// Check, before Run, and once.
+//
+// Where the registry wants an upload to be opened before a blob is sent, and
+// has the last image that this machine pushed, the uploads are opened
 // meanwhile: no request more, a round trip less, and connections that a long
-// build let go stale are open again. It returns at once; ctx ends with the
-// run. What it returns takes the uploads back, should there be no image after
-// all. Expect is called after Check, before Run, and once.
-func (s *Step) Expect(ctx context.Context, blobs int) (withdraw func(context.Context)) {
+// build let go stale are open again.
+//
+// layer is to be told of each layer of the image that is whole in Deps.Cache.
+// What of them the registry lacks is sent while others are still being made.
+// It returns at once.
+//
+// withdraw is called when the run is over, or when there will be no image after
+// all: it ends what is under way, waits for it and takes the uploads back. What
+// Run has taken over is left to it.
+func (s *Step) Expect(ctx context.Context, blobs int) (layer func(cache.Descriptor), withdraw func(context.Context)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.remote
-	if r == nil || s.absent || !r.seen.ours || !r.memory.read().NoSingle {
-		return func(context.Context) {}
+	if r == nil || s.absent || s.begun {
+		return func(cache.Descriptor) {}, func(context.Context) {}
 	}
-	count := min(blobs, parallel)
-	r.ahead = &ahead{places: make(chan *url.URL, count), left: count}
-	for range count {
-		go func() { r.ahead.places <- r.openUpload(ctx) }()
+	if r.seen.ours && r.memory.read().NoSingle {
+		count := min(blobs, parallel)
+		r.ahead = &ahead{places: make(chan *url.URL, count), left: count}
+		for range count {
+			go func() { r.ahead.places <- r.openUpload(ctx) }()
+		}
 	}
-	return r.withdraw
+	layer = func(cache.Descriptor) {}
+	if s.deps.Cache != nil {
+		ctx, cancel := context.WithCancel(ctx)
+		e := newEarly(r, s.deps.Cache.Blobs, cancel)
+		r.early, layer = e, func(b cache.Descriptor) { e.layer(ctx, b) }
+	}
+	return layer, s.withdraw
+}
+
+// begin tells that Run has begun: from now on it alone says what becomes of
+// that which was begun early, and its context ends it. end waits for the end.
+func (s *Step) begin(ctx context.Context) (end func() (sent []cache.Descriptor)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = true
+	if s.remote == nil || s.remote.early == nil {
+		return func() []cache.Descriptor { return nil }
+	}
+	e := s.remote.early
+	stop := context.AfterFunc(ctx, e.cancel)
+	return func() []cache.Descriptor {
+		defer stop()
+		return e.end()
+	}
+}
+
+// withdraw does what Expect says of it.
+func (s *Step) withdraw(ctx context.Context) {
+	s.mu.Lock()
+	begun, r := s.begun, s.remote
+	s.mu.Unlock()
+	if begun {
+		return
+	}
+	r.early.stop()
+	r.withdraw(ctx)
 }
 
 // openUpload asks for an upload; nil when the registry, or the network, does

@@ -102,7 +102,7 @@ func TestExpect(t *testing.T) {
 			if c.same {
 				in = last
 			}
-			withdraw := step.Expect(t.Context(), c.blobs)
+			_, withdraw := step.Expect(t.Context(), c.blobs)
 			for a := step.remote.ahead; len(a.places) < cap(a.places); { // else its requests mix with the push's own
 				time.Sleep(time.Millisecond)
 			}
@@ -149,7 +149,8 @@ func TestExpectAsksNobody(t *testing.T) {
 			}
 		}
 		s.take()
-		step.Expect(t.Context(), 2)(t.Context())
+		_, withdraw := step.Expect(t.Context(), 2)
+		withdraw(t.Context())
 		if got := s.take(); len(got) > 0 {
 			t.Errorf("%s: asked %v", name, got)
 		}
@@ -208,7 +209,7 @@ func TestExpectHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	withdraw := step.Expect(ctx, 2)
+	_, withdraw := step.Expect(ctx, 2)
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := step.Run(ctx, (&background{}).env(), makeImage(t, t.TempDir(), random(101))); err == nil || !strings.Contains(err.Error(), "cancel") {
 		t.Errorf("got %v", err)

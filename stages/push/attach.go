@@ -214,7 +214,7 @@ func (r *repository) attach(ctx context.Context, image manifest, artifacts []art
 	if err != nil {
 		return err
 	}
-	if _, err := r.upload(ctx, contents, missing, func(runner.Body) {}); err != nil {
+	if _, err := r.upload(ctx, contents, missing, &progress{}); err != nil {
 		return err
 	}
 	linked := true

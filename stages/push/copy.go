@@ -312,7 +312,7 @@ func (k *copying) blobs(ctx context.Context, m manifest) error {
 		return err
 	}
 	k.out.Reused += len(blobs) - len(lacking)
-	sent, err := k.to.upload(ctx, k.from, lacking, k.emit)
+	sent, err := k.to.upload(ctx, k.from, lacking, &progress{emit: k.emit})
 	for _, b := range sent {
 		k.out.Blobs++
 		k.out.Bytes += b.Size

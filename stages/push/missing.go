@@ -11,20 +11,64 @@ import (
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
 
-// send uploads the image's blobs that the registry does not have, and counts.
-// surely asks for each, whatever was seen or remembered.
-func (r *repository) send(ctx context.Context, env runner.Env, image image, surely bool, out *Out) error {
-	missing, err := r.missing(ctx, image.blobs, surely)
+// send uploads the image's blobs that the registry does not have, and counts
+// them with those that were sent before the image was whole.
+func (r *repository) send(ctx context.Context, env runner.Env, image image, out *Out) error {
+	p := &progress{}
+	if r.early != nil {
+		p = r.early.p
+	}
+	p.show(env.Emit)
+	err := r.sendRest(ctx, image, p, out)
+	out.add(r.early.end())
+	out.Reused = max(0, len(image.blobs)-out.Blobs)
+	return err
+}
+
+// sendRest sends what was not begun early, beside what was; then, once more,
+// what failed there.
+func (r *repository) sendRest(ctx context.Context, image image, p *progress, out *Out) error {
+	lacking, begun, unknown := r.early.handOver(image.blobs)
+	missing, err := r.missing(ctx, unknown, false)
 	if err != nil {
 		return err
 	}
-	sent, err := r.upload(ctx, image, missing, env.Emit)
-	for _, b := range sent {
-		out.Blobs++
-		out.Bytes += b.Size
+	sent, err := r.upload(ctx, image, append(lacking, missing...), p)
+	out.add(sent)
+	if err != nil {
+		return err
 	}
+	failed, err := r.early.await(ctx, begun)
+	if err == nil && len(failed) > 0 {
+		missing, err = r.missing(ctx, failed, false)
+	}
+	if err != nil || len(failed) == 0 {
+		return err
+	}
+	sent, err = r.upload(ctx, image, missing, p)
+	out.add(sent)
+	return err
+}
+
+// sendSurely asks for each of the image's blobs, whatever was seen or
+// remembered, and sends what is missing.
+func (r *repository) sendSurely(ctx context.Context, env runner.Env, image image, out *Out) error {
+	missing, err := r.missing(ctx, image.blobs, true)
+	if err != nil {
+		return err
+	}
+	sent, err := r.upload(ctx, image, missing, &progress{emit: env.Emit})
+	out.add(sent)
 	out.Reused = max(0, len(image.blobs)-out.Blobs)
 	return err
+}
+
+// add counts blobs that were sent.
+func (o *Out) add(sent []cache.Descriptor) {
+	for _, b := range sent {
+		o.Blobs++
+		o.Bytes += b.Size
+	}
 }
 
 // missing returns the blobs that have to be sent. Those of an image that the
@@ -99,8 +143,8 @@ func (r *repository) holder(b cache.Descriptor) string {
 	if other := r.memory.holder(r.repo.RepositoryStr(), b.Digest); other != "" {
 		return other
 	}
-	if r.base != r.repo.RepositoryStr() {
-		return r.base
+	if base := r.base.Load(); base != nil && *base != r.repo.RepositoryStr() {
+		return *base
 	}
 	return ""
 }

@@ -10,12 +10,25 @@ import (
 
 // progress counts the bytes sent and tells of them ten times a second.
 type progress struct {
-	emit  func(runner.Body)
-	total int64 // set before the first add
+	mu    sync.Mutex
+	emit  func(runner.Body) // nil: only counts
+	total int64
+	done  int64
+	last  time.Time
+}
 
-	mu   sync.Mutex
-	done int64
-	last time.Time
+// expect adds bytes to what there is to send.
+func (p *progress) expect(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total += n
+}
+
+// show tells emit from now on.
+func (p *progress) show(emit func(runner.Body)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.emit = emit
 }
 
 func (p *progress) add(n int64) {
@@ -25,7 +38,7 @@ func (p *progress) add(n int64) {
 		return
 	}
 	p.done += n
-	if p.done < p.total && time.Since(p.last) < 100*time.Millisecond {
+	if p.emit == nil || p.done < p.total && time.Since(p.last) < 100*time.Millisecond {
 		return
 	}
 	p.last = time.Now()

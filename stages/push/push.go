@@ -53,7 +53,8 @@ type Deps struct {
 	// environment.
 	Transport http.RoundTripper
 	// State is this machine's folder for what is learnt of registries; empty
-	// remembers nothing. It is read by Check and Plan, and written by Run.
+	// remembers nothing. It is read by Check and Plan, and written by Run and,
+	// for uploads that a later run may go on with, after Expect.
 	State string
 	// Logins is the user's folder for ECR tokens that still live; empty keeps
 	// none.
@@ -62,7 +63,8 @@ type Deps struct {
 	// nil for nothing. It may take its time: it is asked when the image is
 	// there, and a step that does not sign does not wait.
 	Attachments func(ctx context.Context, digest string) ([]Attachment, error)
-	// Cache remembers what is attached already; nil asks the registry.
+	// Cache remembers what is attached already, and has the layers that Expect
+	// is told of; nil asks the registry, and sends nothing before Run.
 	Cache *cache.Cache
 	// Getenv finds the variables of the signing key: COSIGN_PASSWORD, and what
 	// env://NAME names.

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
@@ -37,10 +36,12 @@ type repository struct {
 	// patience is for connections that stall; 0 for the default.
 	patience time.Duration
 
-	base  string            // the base's repository in this registry; empty when it is in another
+	base atomic.Pointer[string] // the base's repository in this registry; nil when it is in another
+
 	seen  view              // what was found there last
 	there map[string]string // what the tags named before, by tag; for messages
 	ahead *ahead            // uploads that are open already; nil for none
+	early *early            // what sends layers before the image is whole; nil for nothing
 
 	answered atomic.Bool // a request of this process was
 }
@@ -92,12 +93,11 @@ type content interface {
 }
 
 // upload sends blobs side by side and returns those whose bytes were sent, not
-// those that were mounted, also when an error comes with them. emit hears of
-// the bytes.
-func (r *repository) upload(ctx context.Context, from content, blobs []cache.Descriptor, emit func(runner.Body)) ([]cache.Descriptor, error) {
-	p := &progress{emit: emit}
+// those that were mounted, also when an error comes with them. p hears of the
+// bytes.
+func (r *repository) upload(ctx context.Context, from content, blobs []cache.Descriptor, p *progress) ([]cache.Descriptor, error) {
 	for _, b := range blobs {
-		p.total += b.Size
+		p.expect(b.Size)
 	}
 	done := make([]bool, len(blobs))
 	group, groupCtx := errgroup.WithContext(ctx)

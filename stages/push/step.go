@@ -30,6 +30,7 @@ type Step struct {
 	mu     sync.Mutex
 	remote *repository // once connected
 	absent bool        // Check found no repository, which Run is to make
+	begun  bool        // Run has begun
 	key    *sign.Key   // once read
 }
 
@@ -215,9 +216,11 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	return r, registry.Explain(fault.ImageFailed, "push to", repo, repo.Registry, err)
 }
 
-func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in In) (runner.Result[Out], error) {
+func (s *Step) run(ctx context.Context, env runner.Env, repo name.Repository, in In) (r runner.Result[Out], err error) {
+	end := s.begin(ctx)
+	defer func() { r.Out.add(end()) }() // what was sent early, where the push did not come to that
 	tags := s.tags(in)
-	r := runner.Result[Out]{Out: Out{Reference: repo.Name() + "@" + in.Digest, Tags: tags}}
+	r.Out = Out{Reference: repo.Name() + "@" + in.Digest, Tags: tags}
 	key, err := s.signer(ctx)
 	if err != nil {
 		return r, err
@@ -295,9 +298,10 @@ func (s *Step) save(env runner.Env, r *repository) {
 // out not to be, is sent after all.
 func (s *Step) send(ctx context.Context, env runner.Env, r *repository, i image, tags []string, out *Out) error {
 	if i.base != nil && i.base.repo.RegistryStr() == r.repo.RegistryStr() {
-		r.base = i.base.repo.RepositoryStr()
+		base := i.base.repo.RepositoryStr()
+		r.base.Store(&base)
 	}
-	if err := r.send(ctx, env, i, false, out); err != nil {
+	if err := r.send(ctx, env, i, out); err != nil {
 		return err
 	}
 	err := s.name(ctx, env, r, i, tags)
@@ -305,7 +309,7 @@ func (s *Step) send(ctx context.Context, env runner.Env, r *repository, i image,
 		env.Emit(runner.Note{Text: "the registry lacks blobs that it had, or said it had: looking at each"})
 		r.seen = view{}
 		r.memory.change(func(n *notes) { n.NoSingle = true })
-		if err := r.send(ctx, env, i, true, out); err != nil {
+		if err := r.sendSurely(ctx, env, i, out); err != nil {
 			return err
 		}
 		err = s.name(ctx, env, r, i, tags)

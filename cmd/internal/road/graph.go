@@ -26,9 +26,9 @@ func build(opt Options, memory *memory, place *place) (*runner.Builder, error) {
 		service = rollout.Stage(opt.rollout())
 	}
 	var pushing *push.Step // nil: nothing is pushed
-	made, img, pushed := buildImage(b, opt, memory, service, func(ctx context.Context, blobs int) func(context.Context) {
+	made, img, pushed := buildImage(b, opt, memory, service, func(ctx context.Context, blobs int) (func(cache.Descriptor), func(context.Context)) {
 		if pushing == nil {
-			return func(context.Context) {}
+			return func(cache.Descriptor) {}, func(context.Context) {}
 		}
 		return pushing.Expect(ctx, blobs)
 	})
@@ -55,9 +55,12 @@ func (o Options) deploys() bool {
 	return !o.Sandbox && o.Spec.Image.Repository != "" && o.Spec.Deploy.Deploys()
 }
 
+// coming is push.Step's Expect, where there is a push.
+type coming = func(ctx context.Context, blobs int) (layer func(cache.Descriptor), withdraw func(context.Context))
+
 // buildImage joins the stages from the source, or a jar that is there, to the
 // image. coming is told of a new image before it is made.
-func buildImage(b *runner.Builder, opt Options, memory *memory, service destination, coming func(context.Context, int) func(context.Context)) (*image.Step, runner.Ref[image.Out], runner.Ref[push.In]) {
+func buildImage(b *runner.Builder, opt Options, memory *memory, service destination, coming coming) (*image.Step, runner.Ref[image.Out], runner.Ref[push.In]) {
 	if opt.Jar != nil {
 		made := imageStep(opt, &memory.Cache, nil, service, coming)
 		img := runner.Add(b, made, runner.Value(b, *opt.Jar))
@@ -164,7 +167,7 @@ func mavenStep(opt Options, memory *memory) *maven.Step {
 
 // imageStep asks the Maven job for the JDK that it will choose, so that a JDK
 // that cannot link is found before anything is built.
-func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination, coming func(context.Context, int) func(context.Context)) *image.Step {
+func imageStep(opt Options, memory *cache.Cache, job *maven.Step, service destination, coming coming) *image.Step {
 	config := opt.Spec.Image.Image()
 	config.Outputs.Archive = opt.inProject(config.Outputs.Archive)
 	config.Outputs.Copy, config.Outputs.Whole = opt.CopyLayout, opt.Whole
