@@ -22,10 +22,18 @@ const (
 // Five times as much is less than what a run with a large jar takes anyhow.
 const smallHeap = 10 << 20
 
+// limit is what Go's memory may grow to, in bytes, before the collector runs
+// more often than it would: what is promised is 150 MB for the whole process,
+// of which the program itself takes some 20.
+const limit = 100 << 20
+
 // Relax sets a pace that depends on the size of the heap: rare collections as
-// long as it is small, the usual ones when it has grown. A GOGC in the
-// environment stays.
+// long as it is small, the usual ones when it has grown, and as many as it takes
+// near the limit. GOGC and GOMEMLIMIT in the environment stay.
 func Relax() {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(limit)
+	}
 	if _, set := os.LookupEnv("GOGC"); set {
 		return
 	}

@@ -32,6 +32,7 @@ func TestRelax(t *testing.T) {
 	t.Setenv("GOGC", "")
 	os.Unsetenv("GOGC")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	defer debug.SetMemoryLimit(memoryLimit())
 	Relax()
 	if percent() != small {
 		t.Errorf("begins with %d", percent())
@@ -45,8 +46,26 @@ func TestRelax(t *testing.T) {
 	waitFor(t, small)
 }
 
+// memoryLimit is what the collector holds Go's memory to now, in bytes.
+func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
+
+func TestLimit(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	defer debug.SetMemoryLimit(memoryLimit())
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	before := memoryLimit()
+	if Relax(); memoryLimit() != before {
+		t.Errorf("the user's limit went from %d to %d", before, memoryLimit())
+	}
+	os.Unsetenv("GOMEMLIMIT")
+	if Relax(); memoryLimit() != limit {
+		t.Errorf("the limit is %d", memoryLimit())
+	}
+}
+
 func TestTheUserDecides(t *testing.T) {
 	t.Setenv("GOGC", "150")
+	defer debug.SetMemoryLimit(memoryLimit())
 	before := percent()
 	Relax()
 	if percent() != before {

@@ -48,7 +48,7 @@ func (s *Step) extras(ctx context.Context, book *stamp.Book) (layers []oci.Layer
 		keyed[i].Digest, files[i].Size = d.Digest, d.Size
 		files[i].Open = layerFile{Path: e.Path, Digest: d.Digest, open: e.Open}.verified
 	}
-	codec := s.config.codec(false)
+	codec := s.config.codec(false).Within(s.budget)
 	key := cache.NewKey("image files", "1").Add("codec", codec.Name).Add("files", keyed).Key()
 	layer, _, hit, err := cache.Do(ctx, s.deps.Cache, key, func(ctx context.Context) (oci.Layer, []cache.Descriptor, error) {
 		l, err := oci.WriteLayer(ctx, s.deps.Cache.Blobs, extraLayer, files, codec)

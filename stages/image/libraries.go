@@ -34,21 +34,7 @@ func (c Config) packing() string {
 }
 
 func (s *Step) codecOf(files []layerFile) oci.Codec {
-	return s.shared(s.config.codec(slices.ContainsFunc(files, func(f layerFile) bool { return f.library })))
-}
-
-// shared is the codec of that name that the step has used before, if any.
-func (s *Step) shared(c oci.Codec) oci.Codec {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known, ok := s.codecs[c.Name]; ok {
-		return known
-	}
-	if s.codecs == nil {
-		s.codecs = map[string]oci.Codec{}
-	}
-	s.codecs[c.Name] = c
-	return c
+	return s.config.codec(slices.ContainsFunc(files, func(f layerFile) bool { return f.library })).Within(s.budget)
 }
 
 // madeLayer is a layer and what became of its libraries.

@@ -41,7 +41,7 @@ func (s *Step) request(t target, needs jre.Needs) (jre.Request, error) {
 	certificates, err := s.certificates()
 	return jre.Request{
 		JDK: t.jdk, Linker: t.linker, Modules: needs.Modules, Natives: needs.Natives,
-		Certificates: certificates, Debug: s.config.Debug, Codec: s.config.baseCodec(),
+		Certificates: certificates, Debug: s.config.Debug, Codec: s.config.baseCodec().Within(s.budget),
 	}, err
 }
 

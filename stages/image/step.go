@@ -31,11 +31,11 @@ type Step struct {
 	config Config
 	deps   Deps
 
-	settled sync.Once // the compression
+	settled sync.Once   // the compression
+	budget  *oci.Budget // of all that is compressed
 
 	mu       sync.Mutex
 	found    map[string]reference // the base by platform, once it is resolved
-	codecs   map[string]oci.Codec // by name
 	checked  []target             // as Check found them, with a jlink base
 	prepared *prepared            // nil when there is nothing, or it was taken
 	below    []base               // of the image that was made
@@ -49,7 +49,7 @@ func New(c Config, d Deps) *Step {
 	if d.Getenv == nil {
 		d.Getenv = func(string) (string, bool) { return "", false }
 	}
-	return &Step{config: c, deps: d}
+	return &Step{config: c, deps: d, budget: oci.NewBudget(0)}
 }
 
 // Name implements runner.Step.
@@ -260,6 +260,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	return r, nil
 }
 
+// entryMemory is what an entry of the open jar takes, bytes: nothing for most
+// applications, 28 MB for one of 70,000 entries.
+const entryMemory = 400
+
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
 func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming *coming) (Out, int, error) {
@@ -294,6 +298,11 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 		return Out{}, 0, err
 	}
 	defer jar.Close()
+	release, err := s.budget.Reserve(ctx, int64(len(jar.Archive().File))*entryMemory)
+	if err != nil {
+		return Out{}, 0, err
+	}
+	defer release()
 	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
 	app.warn(env)
 	out, written, err := s.build(ctx, env, in, targets, book, jar, &app, coming)

@@ -227,7 +227,7 @@ func (s *Step) untrained(ctx context.Context, env runner.Env, err error) (traine
 func (s *Step) trainRequest(env runner.Env, app application, below base) train.Request {
 	config := s.containerConfig(below)
 	r := train.Request{
-		Store: s.deps.Cache.Blobs, Layers: slices.Concat(below.layers, app.Layers), Codec: s.config.baseCodec(),
+		Store: s.deps.Cache.Blobs, Layers: slices.Concat(below.layers, app.Layers), Codec: s.config.baseCodec().Within(s.budget),
 		Java: below.java, Release: below.release, Env: config.Env, User: config.User, Dir: config.WorkingDir,
 		Base: below.flags, Flags: s.config.JVM, Options: app.Launch.options(below.release), Main: app.Launch.Main, Args: config.Cmd,
 		App: "/" + home + "/app.jar", Whole: s.whole(), Emit: env.Emit,

@@ -6,59 +6,51 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // compressor takes a tar, hashes it, and writes it compressed to dst: cut
-// into blocks that are compressed side by side and written in order. At most
-// a handful of blocks is in memory at any time.
+// into blocks that are compressed side by side and written in order. What is
+// in memory at any time is bounded by the codec's budget.
 type compressor struct {
 	ctx    context.Context // that of one WriteLayer call
 	codec  Codec
 	sum    hash.Hash
 	crc    uint32
 	size   int64
-	expect int64 // bytes of the tar, about
-	buf    []byte
+	expect int64   // bytes of the tar, about
+	buf    *buffer // being filled; nil between two blocks
+	spool  *spool  // instead of buffers, of a codec whose compressors read
 	group  *errgroup.Group
-	order  chan *job // blocks in the order of the tar; its room bounds what is in flight
+	order  chan *job // blocks in the order of the tar
 }
 
-// shared is what the layers of one codec share.
-type shared struct {
-	blocks chan block  // idle compressors; nil for one that is to be started
-	spare  chan []byte // buffers of tar to use again
-	packed chan []byte // and of compressed blocks
-}
-
-// share allows as many compressors at once as there are processors, but no
-// more than most: each takes some memory.
-func share(most int) *shared {
-	workers := min(runtime.GOMAXPROCS(0), most)
-	s := &shared{make(chan block, workers), make(chan []byte, 2*workers), make(chan []byte, 2*workers)}
-	for range workers {
-		s.blocks <- nil
-	}
-	return s
-}
-
+// job is a block that is being compressed, in memory or in a spool.
 type job struct {
-	src  []byte
-	done chan []byte // the compressed block; closed without one after a failure
+	buf      buffer
+	at, size int64     // of the block in the spool
+	packed   int64     // bytes of it, in the spool
+	done     chan bool // true once it is compressed; closed without after a failure
 }
 
 // newCompressor starts a compressor of a tar of about expect bytes: one that is
-// smaller than a block takes less memory.
-func newCompressor(ctx context.Context, codec Codec, dst io.Writer, expect int64) *compressor {
+// smaller than a block takes less memory. It ends by finish or abandon.
+func newCompressor(ctx context.Context, codec Codec, dst io.Writer, expect int64) (*compressor, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	c := &compressor{
 		ctx: ctx, codec: codec, sum: sha256.New(), group: group, expect: expect,
-		order: make(chan *job, cap(codec.shared.blocks)-1), // and one more is being collected
+		order: make(chan *job, 3*mostRunning), // the budget is a closer bound
 	}
+	if codec.newStream != nil {
+		var err error
+		if c.spool, err = newSpool(codec); err != nil {
+			return nil, err
+		}
+	}
+	codec.budget.begin()
 	group.Go(func() error { return c.collect(dst) })
-	return c
+	return c, nil
 }
 
 // Write implements io.Writer for the tar.
@@ -70,49 +62,83 @@ func (c *compressor) Write(p []byte) (int, error) {
 	c.size += int64(len(p))
 	total := len(p)
 	for len(p) > 0 {
-		if c.buf == nil {
-			c.buf = c.buffer(c.size - int64(len(p)))
+		n, full, err := c.take(p, c.size-int64(len(p)))
+		if err == nil && full {
+			err = c.submit()
 		}
-		n := min(len(p), c.codec.blockSize-len(c.buf))
-		c.buf, p = append(c.buf, p[:n]...), p[n:]
-		if len(c.buf) == c.codec.blockSize {
-			if err := c.submit(); err != nil {
-				return 0, err
-			}
+		if err != nil {
+			return 0, err
 		}
+		p = p[n:]
 	}
 	return total, nil
 }
 
+// take puts what it can of p, which is at that offset of the tar, into the
+// block at hand, and tells whether that is full now.
+func (c *compressor) take(p []byte, offset int64) (n int, full bool, err error) {
+	if c.spool != nil {
+		return c.spool.take(p)
+	}
+	if c.buf == nil {
+		b, err := c.codec.budget.buffer(c.ctx, c.codec)
+		if err != nil {
+			return 0, false, err
+		}
+		c.buf = &b
+		if want := min(int64(c.codec.blockSize), max(c.expect-offset, bytes.MinRead)); int64(cap(b.src)) < want {
+			c.buf.src = make([]byte, 0, want)
+		}
+	}
+	n = min(len(p), c.codec.blockSize-len(c.buf.src))
+	c.buf.src = append(c.buf.src, p[:n]...)
+	return n, len(c.buf.src) == c.codec.blockSize, nil
+}
+
+// submit has the block at hand compressed.
 func (c *compressor) submit() error {
-	j := &job{src: c.buf, done: make(chan []byte, 1)}
-	c.buf = nil
+	j := &job{done: make(chan bool, 1)}
+	work := c.compress
+	if c.spool != nil {
+		if err := c.spool.engage(c.ctx); err != nil {
+			return err
+		}
+		c.spool.cut(j)
+		work = func(j *job) error { return c.spool.compress(c.ctx, j) }
+	} else {
+		j.buf, c.buf = *c.buf, nil
+	}
 	select {
 	case c.order <- j:
 	case <-c.ctx.Done():
+		c.drop(j)
 		return context.Cause(c.ctx)
 	}
 	c.group.Go(func() error {
 		defer close(j.done)
-		blocks := c.codec.shared.blocks
-		compress := <-blocks
-		if compress == nil {
-			var err error
-			if compress, err = c.codec.newBlock(); err != nil {
-				blocks <- nil
-				return err
-			}
+		err := work(j)
+		if err == nil {
+			j.done <- true
 		}
-		out, err := compress(reuse(c.codec.shared.packed, len(j.src)/packedShare), j.src)
-		blocks <- compress
-		if err != nil {
-			return err
-		}
-		recycle(c.codec.shared.spare, j.src)
-		j.done <- out
-		return nil
+		return err
 	})
 	return nil
+}
+
+// packedShare is what part of a block its compressed bytes usually are.
+const packedShare = 3
+
+func (c *compressor) compress(j *job) error {
+	compress, err := c.codec.budget.compressor(c.codec)
+	if err != nil {
+		return err
+	}
+	defer c.codec.budget.rest(c.codec, compress)
+	if cap(j.buf.packed) == 0 {
+		j.buf.packed = make([]byte, 0, len(j.buf.src)/packedShare)
+	}
+	j.buf.packed, err = compress(j.buf.packed, j.buf.src)
+	return err
 }
 
 // collect writes the compressed blocks in order.
@@ -128,15 +154,30 @@ func (c *compressor) collect(dst io.Writer) error {
 			if !more {
 				return nil
 			}
-			out, ok := <-j.done
-			if !ok {
-				continue // the group has the error and ends the context
-			}
-			if _, err := dst.Write(out); err != nil {
+			if err := c.write(dst, j); err != nil {
 				return err
 			}
-			recycle(c.codec.shared.packed, out)
 		}
+	}
+}
+
+// write waits for a block and writes it.
+func (c *compressor) write(dst io.Writer, j *job) (err error) {
+	defer c.drop(j)
+	switch ok := <-j.done; {
+	case !ok: // the group has the error and ends the context
+	case c.spool != nil:
+		err = c.spool.write(dst, j)
+	default:
+		_, err = dst.Write(j.buf.packed)
+	}
+	return err
+}
+
+// drop gives a block's memory back.
+func (c *compressor) drop(j *job) {
+	if c.spool == nil {
+		c.codec.budget.recycle(c.codec, j.buf)
 	}
 }
 
@@ -144,11 +185,10 @@ func (c *compressor) collect(dst io.Writer) error {
 // or after abandon, nothing runs any more.
 func (c *compressor) finish(dst io.Writer) error {
 	var err error
-	if len(c.buf) > 0 {
+	if c.buf != nil && len(c.buf.src) > 0 || c.spool != nil && c.spool.size > 0 {
 		err = c.submit()
 	}
-	close(c.order)
-	if failed := c.group.Wait(); failed != nil {
+	if failed := c.end(); failed != nil {
 		return failed
 	}
 	if err != nil {
@@ -160,32 +200,22 @@ func (c *compressor) finish(dst io.Writer) error {
 
 // abandon waits for the goroutines after the tar could not be made. The
 // error, if any, is why they ended.
-func (c *compressor) abandon() error {
+func (c *compressor) abandon() error { return c.end() }
+
+// end waits for what runs, and gives back what it held.
+func (c *compressor) end() error {
 	close(c.order)
-	return c.group.Wait()
-}
-
-// packedShare is what part of a block its compressed bytes usually are.
-const packedShare = 3
-
-// buffer is for the block that begins at that offset of the tar.
-func (c *compressor) buffer(offset int64) []byte {
-	return reuse(c.codec.shared.spare, int(min(int64(c.codec.blockSize), max(c.expect-offset, bytes.MinRead))))
-}
-
-// reuse takes a buffer from spare, else makes one for n bytes.
-func reuse(spare chan []byte, n int) []byte {
-	select {
-	case b := <-spare:
-		return b[:0]
-	default:
-		return make([]byte, 0, n)
+	err := c.group.Wait()
+	for j := range c.order { // of a failure
+		c.drop(j)
 	}
-}
-
-func recycle(spare chan []byte, b []byte) {
-	select {
-	case spare <- b:
-	default:
+	if c.buf != nil {
+		c.drop(&job{buf: *c.buf})
+		c.buf = nil
 	}
+	if c.spool != nil {
+		c.spool.close()
+	}
+	c.codec.budget.end()
+	return err
 }

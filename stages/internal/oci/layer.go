@@ -21,8 +21,8 @@ type Layer struct {
 // WriteLayer makes a layer of files and keeps it in store. Entries are sorted
 // by path, missing parent directories are added (0755, 0:0), and nothing of
 // the machine gets in: the blob depends on files and codec alone. Each file
-// is opened, read and closed once, in path order. Memory is bounded by a few
-// blocks of the codec, whatever the layer's size.
+// is opened, read and closed once, in path order. Memory is bounded by the
+// codec's budget, whatever the layer's size.
 //
 // Errors name the entry; a file that gives more or fewer bytes than its Size
 // is one. Nothing is kept after an error.
@@ -36,7 +36,10 @@ func WriteLayer(ctx context.Context, store cache.LocalStore, role string, files 
 		return Layer{}, fmt.Errorf("layer %s: %w", role, err)
 	}
 	defer blob.Abort()
-	c := newCompressor(ctx, codec, blob, tarSize(files))
+	c, err := newCompressor(ctx, codec, blob, tarSize(files))
+	if err != nil {
+		return Layer{}, fmt.Errorf("layer %s: %w", role, err)
+	}
 	if err := writeTar(c, files); err != nil {
 		if cause := c.abandon(); cause != nil {
 			err = cause

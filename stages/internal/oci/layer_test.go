@@ -78,7 +78,7 @@ func sample() []File {
 }
 
 func codecs() []Codec {
-	return []Codec{Gzip(1), Gzip(6), Zstd(zstd.SpeedDefault)}
+	return []Codec{Gzip(1), Gzip(6), Zstd(zstd.SpeedDefault), Zstd(zstd.SpeedBestCompression)}
 }
 
 func unpack(t *testing.T, mediaType string, blob []byte) []byte {
