@@ -28,17 +28,20 @@ const smallHeap = 10 << 20
 const limit = 100 << 20
 
 // Relax sets a pace that depends on the size of the heap: rare collections as
-// long as it is small, the usual ones when it has grown, and as many as it takes
-// near the limit. GOGC and GOMEMLIMIT in the environment stay.
+// long as it is small, the usual ones when it has grown, and as many as it
+// takes near the limit. A GOGC or GOMEMLIMIT in the environment stays.
 func Relax() {
-	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
-		debug.SetMemoryLimit(limit)
-	}
-	if _, set := os.LookupEnv("GOGC"); set {
-		return
-	}
-	debug.SetGCPercent(small)
-	watch(small)
+	_, pace := os.LookupEnv("GOGC")
+	_, bound := os.LookupEnv("GOMEMLIMIT")
+	settings{pace: !pace, limit: !bound}.follow(0)
+}
+
+// settings are which of the collector's nobody else has made, and what they
+// are: to set one stops the program for a moment.
+type settings struct {
+	pace, limit bool
+	percent     int
+	bytes       int64
 }
 
 // sentinel is garbage from the beginning: that its finalizer runs tells that a
@@ -46,16 +49,23 @@ func Relax() {
 // block for tiny objects.
 type sentinel struct{ _ *byte }
 
-func watch(pace int) {
-	runtime.SetFinalizer(&sentinel{}, func(*sentinel) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		next := paceOf(live[0].Value.Uint64())
-		if next != pace {
-			debug.SetGCPercent(next)
-		}
-		watch(next)
-	})
+// follow sets what fits that heap, and does so again after each collection.
+func (s settings) follow(heap uint64) {
+	if percent := paceOf(heap); s.pace && percent != s.percent {
+		s.percent = percent
+		debug.SetGCPercent(percent)
+	}
+	if bytes := limitOf(heap); s.limit && bytes != s.bytes {
+		s.bytes = bytes
+		debug.SetMemoryLimit(bytes)
+	}
+	if s.pace || s.limit {
+		runtime.SetFinalizer(&sentinel{}, func(*sentinel) {
+			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+			metrics.Read(live)
+			s.follow(live[0].Value.Uint64())
+		})
+	}
 }
 
 // paceOf is GOGC for a heap of that many bytes.
@@ -67,4 +77,14 @@ func paceOf(heap uint64) int {
 		return smaller
 	}
 	return usual
+}
+
+// limitOf is the limit for a heap of that many bytes. One that does not fit
+// below the usual limit is in use: to collect without a pause would not make
+// it smaller.
+func limitOf(heap uint64) int64 {
+	if heap < limit/100*97 {
+		return limit
+	}
+	return int64(heap + heap/4)
 }

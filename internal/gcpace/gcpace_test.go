@@ -61,6 +61,11 @@ func TestLimit(t *testing.T) {
 	if Relax(); memoryLimit() != limit {
 		t.Errorf("the limit is %d", memoryLimit())
 	}
+	for heap, want := range map[uint64]int64{0: limit, limit - 4<<20: limit, limit: limit * 5 / 4, 400 << 20: 500 << 20} {
+		if got := limitOf(heap); got != want {
+			t.Errorf("a heap of %d bytes has a limit of %d", heap, got)
+		}
+	}
 }
 
 func TestTheUserDecides(t *testing.T) {
