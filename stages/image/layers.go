@@ -28,6 +28,11 @@ const home = "app"
 // second one fills the gaps that its reading and its end leave.
 const parallelLayers = 2
 
+// watching is up to how many processors the libraries are looked into while
+// they are written. More of them are sooner done when some look while the
+// goroutines of the layers, one each, write: at the price of inflating twice.
+const watching = 2 * parallelLayers
+
 // layerFile is a file of a layer: what the layer's key says of it, and where
 // its bytes are.
 type layerFile struct {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/image/jre"
 )
 
 // library is a jar as build tools make it.
@@ -199,5 +201,30 @@ func writeLarge(t testing.TB, path string, mb int) {
 	addNoise(t, w, "%d", mb)
 	if err := errors.Join(w.Close(), f.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLibrariesAreSeenOnTheirWay: nobody has to inflate again what went into a
+// layer; of what stays as it is nothing was seen.
+func TestLibrariesAreSeenOnTheirWay(t *testing.T) {
+	lying := []byte(library(t, "liar"))
+	lying[bytes.LastIndex(lying, []byte("PK\x01\x02"))+16] ^= 1 // a checksum: found out half-way
+	in := bootJar(t, t.TempDir(), time.Now(), map[string]string{"BOOT-INF/lib/good-1.0.jar": library(t, "good"), "BOOT-INF/lib/lying-1.0.jar": string(lying)})
+	app, err := appjar.Open(t.Context(), in.Jar.Name, appjar.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close()
+	watch := jre.NewWatch(jars(app))
+	s := New(Config{Train: trainNever}, Deps{Cache: newCache(t)})
+	if _, err := s.makeLayers(t.Context(), app, &application{}, &coming{}, watch); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, l := range app.Libraries {
+		seen[l.Name] = watch.View(l.Digest) == nil
+	}
+	if _, there := seen["lying-1.0.jar"]; !seen["good-1.0.jar"] || !there || seen["lying-1.0.jar"] {
+		t.Errorf("seen: %v", seen)
 	}
 }

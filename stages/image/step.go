@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -332,7 +333,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 		written int
 	)
 	var watch *jre.Watch
-	if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
+	if s.config.Base == jlink && s.config.packing() != jarsVerbatim && runtime.GOMAXPROCS(0) <= watching {
 		watch = jre.NewWatch(jars(jar))
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
