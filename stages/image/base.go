@@ -31,6 +31,7 @@ type base struct {
 	flags    []string // that follow it
 	release  int      // its Java release; 0 when unknown
 	cached   bool     // nothing had to be made or fetched
+	lazy     bool     // its layers may be missing in the cache: the push brings them
 
 	// archive is what training has made of the application on this base; nil
 	// for nothing.
@@ -41,7 +42,6 @@ type base struct {
 	jdk      jre.JDK
 	packages []jre.Package
 	system   jre.System
-	lazy     bool // its layers may be missing in the cache: the push brings them
 }
 
 // leavesBase tells whether a base's layers may stay in its registry: nobody

@@ -13,6 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/runner"
+	"github.com/fastship/fastship/stages/image/appjar"
+	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 // Container is what the image says to whoever starts it. The zero value is
@@ -254,6 +257,15 @@ func put(set *map[string]struct{}, name string) {
 		*set = map[string]struct{}{}
 	}
 	(*set)[name] = struct{}{}
+}
+
+// warnOfPages tells of a working directory that hides a war's pages: its
+// server looks for them in a folder below it.
+func (c Container) warnOfPages(env runner.Env, layers []oci.Layer) {
+	moved := c.Workdir != "" && path.Clean(c.Workdir) != "/"+home
+	if moved && slices.ContainsFunc(layers, func(l oci.Layer) bool { return l.Descriptor.Name == appjar.Webapp }) {
+		env.Emit(runner.Warning{Text: fmt.Sprintf("the war's pages lie in /%s/src/main/webapp, and its server looks for them below image.workdir, which is %s: leave image.workdir out", home, c.Workdir)})
+	}
 }
 
 // created is the image's own time.

@@ -13,7 +13,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/fault"
+	"github.com/fastship/fastship/stages/internal/oci"
 )
 
 func TestContainerSettingsAreInTheConfig(t *testing.T) {
@@ -98,6 +100,23 @@ func manifestOf(t *testing.T, image v1.Image) string {
 	}
 	t.Fatal("no app.jar in the topmost layer")
 	return ""
+}
+
+// TestWarOutsideItsFolder: an embedded server looks for a war's pages below its
+// working directory.
+func TestWarOutsideItsFolder(t *testing.T) {
+	pages := []oci.Layer{{Descriptor: cache.Descriptor{Name: "application"}}, {Descriptor: cache.Descriptor{Name: "webapp"}}}
+	for _, c := range []struct {
+		workdir string
+		layers  []oci.Layer
+		want    bool
+	}{{"/data", pages, true}, {"/app/", pages, false}, {"", pages, false}, {"/data", pages[:1], false}} {
+		told := &told{}
+		(Container{Workdir: c.workdir}).warnOfPages(told.env(), c.layers)
+		if (len(told.all) == 1) != c.want {
+			t.Errorf("%q: %v", c.workdir, told.all)
+		}
+	}
 }
 
 func TestBadContainerSettings(t *testing.T) {

@@ -385,6 +385,7 @@ func (s *Step) finish(ctx context.Context, env runner.Env, in In, book *stamp.Bo
 	if err != nil {
 		return Out{}, 0, err
 	}
+	s.config.warnOfPages(env, app.Layers)
 	app.Layers = slices.Concat(app.Layers, files)
 	coming.has(files...)
 	trained, err := s.train(ctx, env, app, below)
