@@ -105,10 +105,14 @@ func run(ctx context.Context, env Env, f runFlags, take func(emit func(runner.Ev
 			}
 		}
 	}
-	emitNow(screen, runner.RunFinished{
-		ExitCode: result.ExitCode, Seconds: result.Seconds, Summary: result.Summary(f.dryRun),
+	end := runner.RunFinished{
+		ExitCode: result.ExitCode, Seconds: result.Seconds,
 		Cause: strings.TrimSpace(result.Cause + "\n" + why.detail), Hint: result.Hint,
-	})
+	}
+	if err == nil {
+		end.Summary = result.Summary(f.dryRun)
+	}
+	emitNow(screen, end)
 	if err == nil {
 		return nil
 	}

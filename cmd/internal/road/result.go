@@ -120,7 +120,7 @@ func (r *Result) fillStage(s runner.StepReport) error {
 		return err
 	case stagePush:
 		out, err := decode[push.Out](s.Out)
-		if out.Reference != "" && r.Image != nil {
+		if pushed := s.Status != runner.Failed && s.Status != runner.Cancelled; pushed && out.Reference != "" && r.Image != nil {
 			r.Image.Reference, r.Image.Tags = out.Reference, out.Tags
 		}
 		return err
