@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"archive/zip"
-	"bytes"
 	"io"
 	"path"
 	"regexp"
@@ -32,8 +31,8 @@ type content struct {
 	size uint64
 }
 
-// maxJar bounds what is held in memory of a jar, in bytes; larger ones are
-// files like any other.
+// maxJar bounds what is looked into, in bytes; larger jars are files like any
+// other.
 const maxJar = 96 << 20
 
 var (
@@ -43,14 +42,14 @@ var (
 
 // lookInto reads a jar's directory and coordinates. A file that is no zip
 // archive is told by Broken.
-func lookInto(name string, b []byte) *Jar {
-	j := &Jar{Path: name, Bytes: int64(len(b)), Stored: true, entries: map[string]content{}}
+func lookInto(name string, jar io.ReaderAt, size int64) *Jar {
+	j := &Jar{Path: name, Bytes: size, Stored: true, entries: map[string]content{}}
 	base := strings.TrimSuffix(path.Base(name), path.Ext(name))
 	if j.Name = base; versioned.MatchString(base) {
 		m := versioned.FindStringSubmatch(base)
 		j.Name, j.Version = m[1], m[2]
 	}
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	z, err := zip.NewReader(jar, size)
 	if err != nil {
 		j.Broken, j.Stored = err.Error(), false
 		return j

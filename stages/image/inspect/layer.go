@@ -124,6 +124,8 @@ const maxEntries = 2_000_000
 func (l *Layer) list(ctx context.Context, r io.Reader) error {
 	l.entries = map[string]entry{}
 	var v variance
+	var kept held
+	defer kept.close()
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -157,7 +159,7 @@ func (l *Layer) list(ctx context.Context, r io.Reader) error {
 				e.digest = "sparse" // of any size, out of few bytes: not read
 				break
 			}
-			if e.digest, e.jar, err = readFile(name, h.Size, t); err != nil {
+			if e.digest, e.jar, err = readFile(name, h.Size, t, &kept); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -187,18 +189,17 @@ func sparse(h *tar.Header) bool {
 }
 
 // readFile hashes a file, and looks into it when it is a jar.
-func readFile(name string, size int64, r io.Reader) (digest string, jar *Jar, err error) {
+func readFile(name string, size int64, r io.Reader, kept *held) (digest string, jar *Jar, err error) {
 	h := sha256.New()
 	if !strings.HasSuffix(name, ".jar") && !strings.HasSuffix(name, ".war") || size > maxJar {
 		_, err := io.Copy(h, r)
 		return text(h), nil, err
 	}
-	var b bytes.Buffer
-	b.Grow(int(size))
-	if _, err := io.Copy(io.MultiWriter(h, &b), r); err != nil {
+	content, err := kept.keep(io.TeeReader(r, h), size)
+	if err != nil {
 		return "", nil, err
 	}
-	jar = lookInto(name, b.Bytes())
+	jar = lookInto(name, content, size)
 	jar.Digest = text(h)
 	return jar.Digest, jar, nil
 }

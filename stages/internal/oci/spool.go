@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/fastship/fastship/internal/scratch"
 )
 
 // mostStreams of a layer are at work at once.
@@ -14,7 +16,7 @@ const mostStreams = 2
 
 // spool keeps the blocks of a tar, and what became of them, in files that
 // nobody else sees, instead of in memory: for compressors that are large
-// themselves and slower than any disk. They count in the budget from the
+// themselves and slower than any disk. They count in the budget, and as work, from the
 // layer's first block to its end.
 type spool struct {
 	codec    Codec
@@ -28,28 +30,14 @@ type spool struct {
 func newSpool(c Codec) (*spool, error) {
 	s := &spool{codec: c, free: make(chan stream, mostStreams)}
 	var err error
-	if s.tar, err = unnamed(); err != nil {
+	if s.tar, err = scratch.File(); err != nil {
 		return nil, err
 	}
-	if s.packed, err = unnamed(); err != nil {
+	if s.packed, err = scratch.File(); err != nil {
 		s.tar.Close()
 		return nil, err
 	}
 	return s, nil
-}
-
-// unnamed makes a temporary file that is gone with its process, however that
-// ends.
-func unnamed() (*os.File, error) {
-	f, err := os.CreateTemp("", "fastship-layer-")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	return f, nil
 }
 
 // take is compressor.take.
@@ -68,20 +56,28 @@ func (s *spool) cut(j *job) {
 	s.at, s.size = s.at+s.size, 0
 }
 
+// weight is what a compressor counts in the budget.
+func (s *spool) weight() int64 { return min(s.codec.memory, s.codec.budget.bytes) }
+
 // engage waits for room for the first compressor, and takes a second one where
 // there is room and work for it.
 func (s *spool) engage(ctx context.Context) error {
-	b, weight := s.codec.budget, s.codec.memory
+	b, weight := s.codec.budget, s.weight()
 	switch {
 	case s.engaged == 0:
-		if err := b.room.Acquire(ctx, min(weight, b.bytes)); err != nil {
+		if err := b.room.Acquire(ctx, weight); err != nil {
 			return context.Cause(ctx)
 		}
 	case s.engaged >= min(mostStreams, cap(b.running)), len(s.free) > 0, !b.room.TryAcquire(weight):
 		return nil
 	}
-	b.running <- struct{}{}
-	s.engaged++
+	select {
+	case b.running <- struct{}{}:
+		s.engaged++
+	case <-ctx.Done():
+		b.room.Release(weight)
+		return context.Cause(ctx)
+	}
 	b.forget()
 	made, err := s.codec.newStream()
 	if err == nil {
@@ -132,6 +128,6 @@ func (s *spool) close() {
 	for range s.engaged {
 		<-s.codec.budget.running
 	}
-	s.codec.budget.room.Release(int64(s.engaged) * min(s.codec.memory, s.codec.budget.bytes))
+	s.codec.budget.room.Release(int64(s.engaged) * s.weight())
 	_ = errors.Join(s.tar.Close(), s.packed.Close()) // nobody needs what they hold
 }
