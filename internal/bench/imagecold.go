@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// imageCold makes the image where nothing of the application is known, with
+// the base at hand on both sides, and pushes it to a repository that has the
+// base alone: with zstd layers, which Fargate takes, and with gzip's beside it.
+func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
+	seed := filepath.Join(i.dir, "cache")
+	defer i.configure(i.meter.address + "/orders")
+	bases := map[string]string{}
+	ours := map[string]sample{} // image and push
+	var image, jibs sample
+	compressions := []string{"zstd", "gzip"}
+	for _, compression := range compressions {
+		if err := i.configure(i.meter.address+"/orders", "compression: "+compression); err != nil {
+			return nil, err
+		}
+		first, err := i.run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		bases[compression] = first.base
+	}
+	for n := range imagePairs {
+		fmt.Printf("round %d:", n+1)
+		for _, compression := range compressions {
+			r, err := i.cold(ctx, seed, fmt.Sprint("cold-", compression, n), compression, bases[compression])
+			if err != nil {
+				return nil, err
+			}
+			if compression == "zstd" {
+				image = append(image, r.image)
+			}
+			ours[compression] = append(ours[compression], r.image+r.push)
+			fmt.Printf(" fastship, %s: image %.2f s + push %.2f s;", compression, r.image, r.push)
+		}
+		j := i.jib
+		j.to = fmt.Sprintf("%s/jibcold%d", i.meter.address, n)
+		if err := i.mountBase(ctx, fmt.Sprint("jibcold", n)); err != nil {
+			return nil, err
+		}
+		os.RemoveAll(filepath.Join(j.cache, "application"))
+		_, mojo, err := j.run(ctx, "cold", "compile")
+		if err != nil {
+			return nil, err
+		}
+		jibs = append(jibs, mojo)
+		fmt.Printf(" Jib's mojo %.2f s\n", mojo)
+	}
+	fmt.Printf("image and push, gzip: %v s, of Jib's mojo %v\n", ours["gzip"], ratios(ours["gzip"], jibs))
+	return []bound{
+		{"image cold, base cached, zstd", image, 1, "s"},
+		{"image cold and its push, zstd, of Jib's mojo cold", ratios(ours["zstd"], jibs), 0.2, "×"},
+	}, nil
+}
+
+// cold runs once with a copy of the cache seed that has forgotten the
+// application, and pushes to a repository that has the base alone.
+func (i *imageHost) cold(ctx context.Context, seed, repository, compression, base string) (ran, error) {
+	cache := filepath.Join(i.dir, repository)
+	defer os.RemoveAll(cache)
+	if err := os.CopyFS(cache, os.DirFS(seed)); err != nil {
+		return ran{}, err
+	}
+	if err := forgetApplication(cache); err != nil {
+		return ran{}, err
+	}
+	if err := forgetPushes(cache); err != nil {
+		return ran{}, err
+	}
+	os.RemoveAll(filepath.Join(i.ours.dir, ".fastship"))
+	if err := i.configure(i.meter.address+"/"+repository, "compression: "+compression); err != nil {
+		return ran{}, err
+	}
+	if err := i.mount(repository, "orders", base); err != nil {
+		return ran{}, err
+	}
+	return i.run(ctx, "FASTSHIP_CACHE_DIR="+cache)
+}
+
+// libraryLayer is in the actions of library layers: dependencies/spring.
+const libraryLayer = `"name":"dependencies/`
+
+// forgetApplication removes what a cache knows of the application and of its
+// libraries: layers, modules, what their classes refer to.
+func forgetApplication(cache string) error {
+	actions := filepath.Join(cache, "actions")
+	entries, err := os.ReadDir(actions)
+	if err != nil {
+		return err
+	}
+	removed := map[string]int{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(actions, e.Name()))
+		if err != nil {
+			return err
+		}
+		for _, sign := range []string{libraryLayer, `"name":"application"`, `{"outputs":{"kind":`, `{"outputs":{"packages":`} {
+			if strings.Contains(string(b), sign) {
+				if err := os.Remove(filepath.Join(actions, e.Name())); err != nil {
+					return err
+				}
+				removed[sign]++
+				break
+			}
+		}
+	}
+	if removed[libraryLayer] < 10 {
+		return fmt.Errorf("these actions tell of the application: %v; does the cache look otherwise now?", removed)
+	}
+	return nil
+}
+
+// forgetPushes removes what a cache knows of the registries' repositories: else
+// blobs that another one holds are mounted, and none is sent.
+func forgetPushes(cache string) error {
+	files, err := filepath.Glob(filepath.Join(cache, "registries", "registry-*.json"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no notes of a registry (%v): does the cache look otherwise now?", err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		notes := map[string]json.RawMessage{}
+		if err := json.Unmarshal(raw, &notes); err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+		delete(notes, "repositories")
+		if raw, err = json.Marshal(notes); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, raw, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mount makes a blob of one repository known in another.
+func (i *imageHost) mount(repository, from, digest string) error {
+	answer, err := http.Post(fmt.Sprintf("http://%s/v2/%s/blobs/uploads/?mount=%s&from=%s", i.registry, repository, url.QueryEscape(digest), from), "", nil)
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		return fmt.Errorf("mount %s: %s", digest, answer.Status)
+	}
+	return nil
+}
+
+// mountBase makes the base of the peers known in a repository.
+func (i *imageHost) mountBase(ctx context.Context, repository string) error {
+	layers, _, err := i.manifest(ctx, "debian-jre", "17")
+	for _, l := range layers {
+		if err == nil {
+			err = i.mount(repository, "debian-jre", l)
+		}
+	}
+	return err
+}
