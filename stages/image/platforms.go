@@ -124,7 +124,7 @@ func (s *Step) jdkFor(ctx context.Context, p v1.Platform, linker jre.JDK) (jre.J
 		home = s.config.inProject(home)
 		jdk, err := jre.Find(home)
 		if err != nil {
-			return jdk, fault.New(fault.ClassOf(err), fmt.Sprintf("give the folder of a JDK %d for %s, the one with bin and jmods in it", linker.Major, name), "image.jdks: %s: %w", name, err)
+			return jdk, fault.New(fault.ClassOf(err), fmt.Sprintf("give the folder of a JDK %d for %s, the one with bin and release in it", linker.Major, name), "image.jdks: %s: %w", name, err)
 		}
 		if jdk.Platform() != name {
 			return jdk, fault.New(fault.BadInput, "give the folder of a JDK for "+name, "image.jdks: %s: %s in %s is made for %s", name, jdk, home, jdk.Platform())
