@@ -66,12 +66,11 @@ func TestWatchSparesReading(t *testing.T) {
 		pass(t, content, w.View(jar.Digest))
 		w.Close()
 	}()
-	for range 2 { // seen, and kept
-		got, err := scan(t.Context(), c, []Jar{jar}, w)
+	for _, watch := range []*Watch{w, nil} { // seen, and kept
+		got, err := scan(t.Context(), c, []Jar{jar}, watch)
 		if err != nil || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
-		w = nil
 	}
 	if *opened != 0 {
 		t.Errorf("opened %d times", *opened)
