@@ -29,10 +29,9 @@ type early struct {
 	workers int        // that send
 }
 
-// aside is how many blobs are sent early at once: the image, which needs the
-// processors, goes first, and the push that comes after it has connections of
-// its own.
-const aside = 2
+// aside is how many blobs are sent early at once. That costs the image next to
+// no processor time, and a registry far away takes most of a second for each.
+const aside = 4
 
 // sending is a blob that early was told of.
 type sending struct {
