@@ -90,14 +90,20 @@ func settings(now, before *Report) []string {
 	say("user", now.User, before.User)
 	say("workdir", now.Workdir, before.Workdir)
 	say("revision", now.Revision, before.Revision)
+	say("entrypoint", strings.Join(now.Entrypoint, " "), strings.Join(before.Entrypoint, " "))
+	say("healthCheck", now.HealthCheck, before.HealthCheck)
+	say("args", strings.Join(now.Args, " "), strings.Join(before.Args, " "))
 	for name, pair := range map[string][2][]string{
-		"entrypoint": {now.Entrypoint, before.Entrypoint}, "args": {now.Args, before.Args}, "env": {now.Env, before.Env},
-		"ports": {now.Ports, before.Ports}, "volumes": {now.Volumes, before.Volumes},
-	} {
-		say(name, strings.Join(pair[0], " "), strings.Join(pair[1], " "))
+		"env": {now.Env, before.Env}, "ports": {now.Ports, before.Ports}, "volumes": {now.Volumes, before.Volumes}, "labels": {now.Labels, before.Labels},
+	} { // sets: what both have is not told
+		say(name, strings.Join(without(pair[0], pair[1]), " "), strings.Join(without(pair[1], pair[0]), " "))
 	}
 	slices.Sort(all)
 	return all
+}
+
+func without(list, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(others, s) })
 }
 
 func quoted(s string) string {
@@ -110,7 +116,7 @@ func quoted(s string) string {
 type layerPair struct{ now, before *Layer }
 
 // pair matches layers: those of the same content first, then those of one
-// role, then the topmost of both. Each is in one pair.
+// role. Each is in one pair, those without a match alone.
 func pair(now, before []Layer) []layerPair {
 	pairs := make([]layerPair, len(now))
 	used := make([]bool, len(before))

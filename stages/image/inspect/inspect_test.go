@@ -163,6 +163,25 @@ func TestLook(t *testing.T) {
 	}
 }
 
+func TestCompareSettings(t *testing.T) {
+	before := summary(&Image{Config: v1.ConfigFile{Config: v1.Config{
+		Env: []string{"A=1", "B=2"}, Cmd: []string{"-v"}, ExposedPorts: map[string]struct{}{"80/tcp": {}},
+		Labels: map[string]string{"team": "orders", "org.opencontainers.image.revision": "one"},
+	}}})
+	now := summary(&Image{Config: v1.ConfigFile{Config: v1.Config{
+		Env: []string{"B=3", "A=1"}, Cmd: []string{"-v", "-q"}, ExposedPorts: map[string]struct{}{"80/tcp": {}, "90/tcp": {}},
+		Labels:      map[string]string{"team": "orders", "tier": "1", "org.opencontainers.image.revision": "two"},
+		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "/probe"}, Interval: 5 * time.Second, Retries: 2},
+	}}})
+	want := []string{"args: -v → -v -q", "env: B=2 → B=3", "healthCheck: nothing → CMD /probe interval=5s retries=2", "labels: nothing → tier=1", "ports: nothing → 90/tcp", "revision: one → two"}
+	if got := Compare(now, before).Config; !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := Compare(now, now).Config; len(got) != 0 {
+		t.Errorf("the same: %q", got)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	base := layerOf(t, file("etc/os"), "linux")
 	lib := func(version string) string {

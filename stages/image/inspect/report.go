@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ type Report struct {
 	Env          []string  `json:"env,omitempty"` // NAME=value
 	Ports        []string  `json:"ports,omitempty"`
 	Volumes      []string  `json:"volumes,omitempty"`
+	Labels       []string  `json:"labels,omitempty"`       // name=value, OCI's own of commit, time and base left out
+	HealthCheck  string    `json:"healthCheck,omitempty"`  // Docker's: CMD /probe 8080 interval=5s
 	Bytes        int64     `json:"bytes"`                  // of manifest, config and layers as they are kept: what a task pulls
 	Uncompressed int64     `json:"uncompressed,omitempty"` // of the layers' tars; 0 unless every layer was read
 	Layers       []Layer   `json:"layers"`                 // bottom first
@@ -39,7 +42,7 @@ type Report struct {
 	Against *Difference `json:"against,omitempty"`
 }
 
-// Values of Depth.
+// Depths of Look.
 const (
 	// Auto reads every layer of an image on this machine, and of one in a
 	// registry those of up to 16 MB.
@@ -96,6 +99,7 @@ func summary(image *Image) *Report {
 		Name: image.Name, Digest: image.Digest, Platform: platform(c), Created: c.Created.UTC(), Revision: label("revision"),
 		User: c.Config.User, Workdir: c.Config.WorkingDir, Entrypoint: c.Config.Entrypoint, Args: c.Config.Cmd, Env: c.Config.Env,
 		Ports: slices.Sorted(maps.Keys(c.Config.ExposedPorts)), Volumes: slices.Sorted(maps.Keys(c.Config.Volumes)), Bytes: image.Size, Why: image.why,
+		Labels: labels(c.Config.Labels), HealthCheck: healthCheck(c.Config.Healthcheck),
 	}
 	if r.Base = label("base.name"); r.Base != "" && label("base.digest") != "" {
 		bare, _, _ := strings.Cut(r.Base, "@")
@@ -107,6 +111,38 @@ func summary(image *Image) *Report {
 		r.Bytes += b.size
 	}
 	return r
+}
+
+// labels are those that a Report does not tell elsewhere.
+func labels(all map[string]string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch strings.TrimPrefix(name, "org.opencontainers.image.") {
+		case "revision", "created", "base.name", "base.digest":
+		default:
+			list = append(list, name+"="+all[name])
+		}
+	}
+	return list
+}
+
+func healthCheck(h *v1.HealthConfig) string {
+	if h == nil {
+		return ""
+	}
+	words := slices.Clone(h.Test)
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"interval", h.Interval}, {"timeout", h.Timeout}, {"startPeriod", h.StartPeriod}} {
+		if d.value > 0 {
+			words = append(words, d.name+"="+d.value.String())
+		}
+	}
+	if h.Retries > 0 {
+		words = append(words, fmt.Sprintf("retries=%d", h.Retries))
+	}
+	return strings.Join(words, " ")
 }
 
 func platform(c v1.ConfigFile) string {
