@@ -16,7 +16,7 @@ import (
 // certificates returns the JDK's trusted certificates, links followed:
 // Debian's JDKs share one file that its ca-certificates package writes.
 func certificates(jdk JDK) ([]byte, error) {
-	path, err := inRoot(jdk.Root, filepath.Join("/", strings.TrimPrefix(jdk.runtime(), jdk.Root), "lib", "security", "cacerts"))
+	path, err := jdk.cacerts()
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates of %s: %w", jdk, err)
 	}
@@ -32,6 +32,25 @@ func certificates(jdk JDK) ([]byte, error) {
 		return nil, fmt.Errorf("read the certificates of %s: %w", jdk, err)
 	}
 	return content, nil
+}
+
+// cacerts is where the trusted certificates are, links followed.
+func (j JDK) cacerts() (string, error) {
+	return inRoot(j.Root, filepath.Join("/", strings.TrimPrefix(j.runtime(), j.Root), "lib", "security", "cacerts"))
+}
+
+// checkCertificates tells that they are there: a JDK out of Debian's packages
+// alone has but a link to what another package makes when it is installed.
+func (j JDK) checkCertificates(refuse func(hint, format string, args ...any) error) error {
+	path, err := j.cacerts()
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err == nil {
+		return nil
+	}
+	return refuse("install ca-certificates-java in the system that it belongs to, or copy another JDK's lib/security/cacerts there, or "+elsewhere,
+		"it has no trusted certificates: %w", err)
 }
 
 // The format is that of the JDK's own sun.security.provider.JavaKeyStore:

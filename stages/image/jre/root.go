@@ -42,7 +42,7 @@ func (j JDK) checkRoot(refuse func(hint, format string, args ...any) error) erro
 		_, err = os.Stat(path)
 	}
 	if err == nil {
-		return nil
+		return j.checkCertificates(refuse)
 	}
 	return refuse("take it together with the system it belongs to: unpack an image that has both (docker export), or install that system's C library here (Debian: dpkg --add-architecture, apt install libc6:ARCH zlib1g:ARCH libstdc++6:ARCH), or "+elsewhere,
 		"its programs are loaded by %s, which neither this machine has nor a folder around the JDK", loader)

@@ -98,6 +98,7 @@ func TestShapesOfJDK8(t *testing.T) {
 				t.Errorf("without a C library: %v", err)
 			}
 			lay(t, root, map[string][]byte{"usr/lib/ld-linux-aarch64.so.1": java})
+			lay(t, jdk.runtime(), map[string][]byte{"lib/security/cacerts": nil})
 			if err := os.Symlink("/usr/lib", filepath.Join(root, "lib")); err != nil { // absolute: within the root
 				t.Fatal(err)
 			}
