@@ -15,6 +15,7 @@ type progress struct {
 	total int64
 	done  int64
 	last  time.Time
+	notes []runner.Body // said while nobody was shown anything
 }
 
 // expect adds bytes to what there is to send.
@@ -29,6 +30,24 @@ func (p *progress) show(emit func(runner.Body)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.emit = emit
+	if emit == nil {
+		return
+	}
+	for _, n := range p.notes {
+		emit(n)
+	}
+	p.notes = nil
+}
+
+// note tells a sentence, as soon as there is anybody to tell.
+func (p *progress) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.emit == nil {
+		p.notes = append(p.notes, runner.Note{Text: text})
+		return
+	}
+	p.emit(runner.Note{Text: text})
 }
 
 func (p *progress) add(n int64) {

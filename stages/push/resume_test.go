@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/runner"
 )
 
 // keepUploads makes a server keep what it has of uploads, as the distribution
@@ -264,5 +265,17 @@ func TestStalled(t *testing.T) {
 	}
 	if err := validate.Image(pull(t, s.host()+"/x:"+r.Out.Tags[0])); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNotesWait: what is found while layers are sent before there is an image
+// is told once somebody is told anything.
+func TestNotesWait(t *testing.T) {
+	p, e := &progress{}, &events{}
+	p.note("one")
+	p.show(e.env().Emit)
+	p.note("two")
+	if len(e.all) != 2 || e.all[0] != (runner.Note{Text: "one"}) || e.all[1] != (runner.Note{Text: "two"}) {
+		t.Errorf("%v", e.all)
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/internal/pause"
 	"github.com/fastship/fastship/internal/sizes"
-	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/oci/registry"
 )
 
@@ -297,7 +296,7 @@ func (t *transfer) goOn(ctx context.Context) error {
 		return errNoStatus
 	}
 	if !t.resumed {
-		t.count.p.emit(runner.Note{Text: fmt.Sprintf("the registry has %s of %s of a blob already: going on there", sizes.Text(t.sent), sizes.Text(t.blob.Size))})
+		t.count.p.note(fmt.Sprintf("the registry has %s of %s of a blob already: going on there", sizes.Text(t.sent), sizes.Text(t.blob.Size)))
 	}
 	t.resumed = true
 	t.count.set(t.sent)
