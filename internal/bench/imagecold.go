@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -64,12 +65,12 @@ func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 	}, nil
 }
 
-// cold runs once with a copy of the cache seed that has forgotten the
-// application, and pushes to a repository that has the base alone.
+// cold runs once with a cache like seed that has forgotten the application,
+// and pushes to a repository that has the base alone.
 func (i *imageHost) cold(ctx context.Context, seed, repository, compression, base string) (ran, error) {
 	cache := filepath.Join(i.dir, repository)
 	defer os.RemoveAll(cache)
-	if err := os.CopyFS(cache, os.DirFS(seed)); err != nil {
+	if err := linkTree(cache, seed); err != nil {
 		return ran{}, err
 	}
 	if err := forgetApplication(cache); err != nil {
@@ -86,6 +87,25 @@ func (i *imageHost) cold(ctx context.Context, seed, repository, compression, bas
 		return ran{}, err
 	}
 	return i.run(ctx, "FASTSHIP_CACHE_DIR="+cache)
+}
+
+// linkTree makes a tree of links to the files of another: nothing is written
+// that the disk would be busy with while a contender runs. Caches replace files
+// and never change them.
+func linkTree(to, from string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.MkdirAll(filepath.Join(to, relative), 0o755)
+		}
+		return os.Link(path, filepath.Join(to, relative))
+	})
 }
 
 // libraryLayer is in the actions of library layers: dependencies/spring.
@@ -139,6 +159,9 @@ func forgetPushes(cache string) error {
 		}
 		delete(notes, "repositories")
 		if raw, err = json.Marshal(notes); err != nil {
+			return err
+		}
+		if err := os.Remove(file); err != nil { // the seed has it too
 			return err
 		}
 		if err := os.WriteFile(file, raw, 0o600); err != nil {
