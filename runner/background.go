@@ -18,9 +18,9 @@ type background struct {
 }
 
 // headStart is how long the steps that follow have the machine to themselves:
-// what is left behind is hashing and packing on every processor, and an image
-// of a small change takes a tenth of a second.
-const headStart = time.Second
+// what is left behind is hashing and packing on every processor, an image of a
+// small change takes a tenth of a second, and a cold one some.
+const headStart = 3 * time.Second
 
 func newBackground(ctx context.Context, s *state) *background {
 	ctx, cancel := context.WithCancel(ctx)

@@ -138,14 +138,14 @@ func TestPrepareBesideItsRun(t *testing.T) {
 	})
 }
 
-// What a step leaves behind waits until the road is free, for a second at most.
+// What a step leaves behind waits until the road is free, for three seconds at most.
 func TestBackgroundGivesWay(t *testing.T) {
 	for name, c := range map[string]struct {
 		next time.Duration // what the next step takes
 		want string
 	}{
 		"a short road": {300 * time.Millisecond, "saved after 300ms"},
-		"a long one":   {time.Minute, "saved after 1s"},
+		"a long one":   {time.Minute, "saved after 3s"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var b runner.Builder
