@@ -12,38 +12,40 @@ import (
 	"strings"
 )
 
+// coldWays are what cold makes the image with: the layers that Fargate takes,
+// those that every engine does, and the libraries as they are.
+var coldWays = []struct{ name, keys string }{
+	{"zstd", "compression: zstd"}, {"gzip", "compression: gzip"}, {"zstd, verbatim", "compression: zstd, jars: verbatim"},
+}
+
 // imageCold makes the image where nothing of the application is known, with
 // the base at hand on both sides, and pushes it to a repository that has the
-// base alone: with zstd layers, which Fargate takes, and with gzip's beside it.
+// base alone. The bounds are for the first way.
 func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 	seed := filepath.Join(i.dir, "cache")
 	defer i.configure(i.meter.address + "/orders")
-	bases := map[string]string{}
-	ours := map[string]sample{} // image and push
-	var image, jibs sample
-	compressions := []string{"zstd", "gzip"}
-	for _, compression := range compressions {
-		if err := i.configure(i.meter.address+"/orders", "compression: "+compression); err != nil {
+	bases := make([]string, len(coldWays))
+	images, ours := make([]sample, len(coldWays)), make([]sample, len(coldWays)) // ours: image and push
+	var jibs sample
+	for w, way := range coldWays {
+		if err := i.configure(i.meter.address+"/orders", way.keys); err != nil {
 			return nil, err
 		}
 		first, err := i.run(ctx)
 		if err != nil {
 			return nil, err
 		}
-		bases[compression] = first.base
+		bases[w] = first.base
 	}
 	for n := range imagePairs {
 		fmt.Printf("round %d:", n+1)
-		for _, compression := range compressions {
-			r, err := i.cold(ctx, seed, fmt.Sprint("cold-", compression, n), compression, bases[compression])
+		for w, way := range coldWays {
+			r, err := i.cold(ctx, seed, fmt.Sprint("cold-", w, "-", n), way.keys, bases[w])
 			if err != nil {
 				return nil, err
 			}
-			if compression == "zstd" {
-				image = append(image, r.image)
-			}
-			ours[compression] = append(ours[compression], r.image+r.push)
-			fmt.Printf(" fastship, %s: image %.2f s + push %.2f s;", compression, r.image, r.push)
+			images[w], ours[w] = append(images[w], r.image), append(ours[w], r.image+r.push)
+			fmt.Printf(" fastship, %s: image %.2f s + push %.2f s;", way.name, r.image, r.push)
 		}
 		j := i.jib
 		j.to = fmt.Sprintf("%s/jibcold%d", i.meter.address, n)
@@ -58,16 +60,18 @@ func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 		jibs = append(jibs, mojo)
 		fmt.Printf(" Jib's mojo %.2f s\n", mojo)
 	}
-	fmt.Printf("image and push, gzip: %v s, of Jib's mojo %v\n", ours["gzip"], ratios(ours["gzip"], jibs))
+	for w, way := range coldWays {
+		fmt.Printf("%s: image %v s; image and push %v s, of Jib's mojo %v\n", way.name, images[w], ours[w], ratios(ours[w], jibs))
+	}
 	return []bound{
-		{"image cold, base cached, zstd", image, 1, "s"},
-		{"image cold and its push, zstd, of Jib's mojo cold", ratios(ours["zstd"], jibs), 0.2, "×"},
+		{"image cold, base cached, zstd", images[0], 1, "s"},
+		{"image cold and its push, zstd, of Jib's mojo cold", ratios(ours[0], jibs), 0.2, "×"},
 	}, nil
 }
 
 // cold runs once with a cache like seed that has forgotten the application,
 // and pushes to a repository that has the base alone.
-func (i *imageHost) cold(ctx context.Context, seed, repository, compression, base string) (ran, error) {
+func (i *imageHost) cold(ctx context.Context, seed, repository, keys, base string) (ran, error) {
 	cache := filepath.Join(i.dir, repository)
 	defer os.RemoveAll(cache)
 	if err := linkTree(cache, seed); err != nil {
@@ -80,7 +84,7 @@ func (i *imageHost) cold(ctx context.Context, seed, repository, compression, bas
 		return ran{}, err
 	}
 	os.RemoveAll(filepath.Join(i.ours.dir, ".fastship"))
-	if err := i.configure(i.meter.address+"/"+repository, "compression: "+compression); err != nil {
+	if err := i.configure(i.meter.address+"/"+repository, keys); err != nil {
 		return ran{}, err
 	}
 	if err := i.mount(repository, "orders", base); err != nil {
