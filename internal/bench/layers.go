@@ -70,7 +70,7 @@ func layers(ctx context.Context, h *host) error {
 	env := []string{"FASTSHIP_CACHE_DIR=" + filepath.Join(h.dir, "cache")}
 	var first int64
 	for i, way := range packings {
-		config := fmt.Sprintf("maven: {args: [-DskipTests]}\nimage: {repository: %s/layers, jars: %s, compression: %s}\n", h.registry, way.jars, way.compression)
+		config := fmt.Sprintf("maven: {args: [-DskipTests]}\nimage: {repository: %s/layers, jars: %s, compression: %s, train: never}\n", h.registry, way.jars, way.compression)
 		if err := os.WriteFile(filepath.Join(p.dir, "fastship.yaml"), []byte(config), 0o644); err != nil {
 			return err
 		}
