@@ -17,6 +17,7 @@ import (
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
 	"github.com/fastship/fastship/cache/s3/s3test"
+	"github.com/fastship/fastship/internal/proc"
 )
 
 // maxMemory is what a save and a restore may take at any size.
@@ -208,13 +209,9 @@ func bigTree(t *testing.T, root string, size, count int) {
 
 // peak is this process's largest resident size in bytes.
 func peak(t *testing.T) int64 {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
+	most := proc.PeakMemory(os.Getpid())
+	if most == 0 {
 		t.Skip("no /proc here")
 	}
-	kib, err := strconv.ParseInt(strings.Fields(strings.TrimPrefix(lineWith(b, "VmHWM:"), "VmHWM:"))[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
+	return most
 }

@@ -13,7 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/fastship/fastship/internal/proc"
 )
 
 // promised is the most memory that an image may take, bytes: README.md and
@@ -86,22 +87,9 @@ func checkPeak(t *testing.T, dir, what string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		var most int64
-		for tick := time.NewTicker(5 * time.Millisecond); ; {
-			select {
-			case <-tick.C:
-				most = max(most, highWater(cmd.Process.Pid))
-			case <-ended:
-				peak <- most
-				return
-			}
-		}
-	}()
+	peak := proc.WatchMemory(cmd.Process.Pid)
 	err := cmd.Wait()
-	close(ended)
-	most := <-peak
+	most := peak()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", what, err, said.String())
 	}
@@ -109,22 +97,6 @@ func checkPeak(t *testing.T, dir, what string, args ...string) {
 		t.Errorf("%s: %d bytes of memory", what, most)
 	}
 	t.Logf("%s: %.1f MB", what, float64(most)/1e6)
-}
-
-// highWater is the most memory that a process had itself, in bytes; zero once
-// it has ended.
-func highWater(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
 }
 
 // writeLargeJar writes a jar of about mb megabytes: as entries that are stored

@@ -10,9 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fastship/fastship/internal/proc"
 )
 
 // host is what a benchmark stands on: a fresh binary, a folder of its own, and
@@ -99,7 +100,7 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 	if err := cmd.Start(); err != nil {
 		return usage{}, err
 	}
-	peak := watchMemory(cmd.Process.Pid)
+	peak := proc.WatchMemory(cmd.Process.Pid)
 	err := cmd.Wait()
 	u := usage{wall: time.Since(start).Seconds(), out: []byte(out.String()), memory: peak()}
 	u.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
@@ -107,39 +108,6 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 		return u, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out.String())
 	}
 	return u, nil
-}
-
-// watchMemory samples a process's own high-water mark until it ends; the
-// kernel's accounting at the end would count its children in.
-func watchMemory(pid int) (peak func() int64) {
-	done, result := make(chan struct{}), make(chan int64)
-	go func() {
-		var most int64
-		for {
-			select {
-			case <-done:
-				result <- most
-				return
-			case <-time.After(5 * time.Millisecond):
-				most = max(most, highWater(pid))
-			}
-		}
-	}()
-	return func() int64 { close(done); return <-result }
-}
-
-func highWater(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
 }
 
 func cpuModel() string {
