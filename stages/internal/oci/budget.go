@@ -83,13 +83,20 @@ func (b *Budget) buffer(ctx context.Context, c Codec) (buffer, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if all := b.spare[c.Name]; len(all) > 0 {
-		last := all[len(all)-1]
-		b.spare[c.Name] = all[:len(all)-1]
-		return buffer{last.src[:0], last.packed[:0]}, nil
+	last, _ := take(b.spare, c.Name)
+	return buffer{last.src[:0], last.packed[:0]}, nil
+}
+
+// take takes one of what is kept for a codec. Where there is none, what is kept
+// for others goes too: it counts no more.
+func take[T any](kept map[string][]T, name string) (last T, ok bool) {
+	all := kept[name]
+	if len(all) == 0 {
+		clear(kept)
+		return last, false
 	}
-	clear(b.spare) // those of other codecs count no more
-	return buffer{}, nil
+	kept[name] = all[:len(all)-1]
+	return all[len(all)-1], true
 }
 
 func (b *Budget) recycle(c Codec, used buffer) {
@@ -103,15 +110,11 @@ func (b *Budget) recycle(c Codec, used buffer) {
 func (b *Budget) compressor(c Codec) (block, error) {
 	b.running <- struct{}{}
 	b.mu.Lock()
-	all := b.idle[c.Name]
-	if len(all) > 0 {
-		last := all[len(all)-1]
-		b.idle[c.Name] = all[:len(all)-1]
-		b.mu.Unlock()
+	last, ok := take(b.idle, c.Name)
+	b.mu.Unlock()
+	if ok {
 		return last, nil
 	}
-	clear(b.idle) // those of other codecs
-	b.mu.Unlock()
 	made, err := c.newBlock()
 	if err != nil {
 		<-b.running

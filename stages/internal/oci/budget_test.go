@@ -1,10 +1,9 @@
 package oci
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/fastship/fastship/cache"
 )
 
 // settled fails unless everything was given back.
@@ -181,16 +178,7 @@ func TestStreamedFrames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := zstd.NewReader(bytes.NewReader(store.blobs[l.Descriptor.Digest]), zstd.WithDecoderMaxWindow(zstdWindow))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.New()
-		n, err := io.Copy(sum, d)
-		d.Close()
-		if err != nil || n != l.Uncompressed || cache.FromSum(sum.Sum(nil)) != l.DiffID {
-			t.Errorf("%d bytes: %d of %d: %v", size, n, l.Uncompressed, err)
-		}
+		checkZstd(t, fmt.Sprintf("a file of %d bytes", size), store.blobs[l.Descriptor.Digest], l)
 	}
 }
 

@@ -243,16 +243,7 @@ func TestZstdWindow(t *testing.T) {
 		if level == zstd.SpeedBestCompression && len(packed) > 6*len(data)/10 {
 			t.Errorf("%s: %d bytes of %d: nothing is found a window back", level, len(packed), len(data))
 		}
-		d, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(zstdWindow))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.New()
-		n, err := io.Copy(sum, d)
-		d.Close()
-		if err != nil || n != l.Uncompressed || cache.FromSum(sum.Sum(nil)) != l.DiffID {
-			t.Errorf("%s: %d bytes of %d: %v", level, n, l.Uncompressed, err)
-		}
+		checkZstd(t, level.String(), packed, l)
 		if _, err := exec.LookPath("zstd"); err != nil {
 			t.Logf("zstd -d is not asked: %v", err)
 			continue
@@ -402,5 +393,21 @@ func BenchmarkWriteLayer(b *testing.B) {
 				b.ReportMetric(float64(l.Descriptor.Size)/float64(len(data)), "ratio")
 			}
 		})
+	}
+}
+
+// checkZstd unpacks a layer with the window that every decoder has, and holds
+// it against what is said of it.
+func checkZstd(t *testing.T, what string, packed []byte, l Layer) {
+	t.Helper()
+	d, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(zstdWindow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, d)
+	if err != nil || n != l.Uncompressed || cache.FromSum(sum.Sum(nil)) != l.DiffID {
+		t.Errorf("%s: %d bytes of %d: %v", what, n, l.Uncompressed, err)
 	}
 }
