@@ -313,10 +313,7 @@ func (k *copying) blobs(ctx context.Context, m manifest) error {
 	}
 	k.out.Reused += len(blobs) - len(lacking)
 	sent, err := k.to.upload(ctx, k.from, lacking, &progress{emit: k.emit})
-	for _, b := range sent {
-		k.out.Blobs++
-		k.out.Bytes += b.Size
-	}
+	k.out.add(sent)
 	return err
 }
 

@@ -56,11 +56,10 @@ func (r *repository) url(format string, args ...any) string {
 
 // do sends one request and returns the response's head; its body is closed.
 func (r *repository) do(req *http.Request, codes ...int) (*http.Response, error) {
-	resp, err := r.http.Do(req)
+	resp, err := r.roundTrip(req)
 	if err != nil {
-		return nil, r.gone(registry.Readable(err))
+		return nil, err
 	}
-	r.answered.Store(true)
 	defer resp.Body.Close()
 	if err := registry.CheckResponse(resp, codes...); err != nil {
 		return nil, err
@@ -70,12 +69,19 @@ func (r *repository) do(req *http.Request, codes ...int) (*http.Response, error)
 	return resp, err
 }
 
-// gone tells of a connection that cannot be made to whom answered before.
-func (r *repository) gone(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && r.answered.Load() {
-		return fmt.Errorf("%w: %w", registry.ErrGone, err)
+// roundTrip sends one request. A connection that cannot be made to a registry
+// that answered before is registry.ErrGone.
+func (r *repository) roundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.http.Do(req)
+	if err == nil {
+		r.answered.Store(true)
+		return resp, nil
 	}
-	return err
+	err = registry.Readable(err)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && r.answered.Load() {
+		err = fmt.Errorf("%w: %w", registry.ErrGone, err)
+	}
+	return nil, err
 }
 
 func acceptManifests(req *http.Request) {
@@ -189,11 +195,10 @@ func (r *repository) get(ctx context.Context, path string) (mediaType string, bo
 			return err
 		}
 		acceptManifests(req)
-		resp, err := r.http.Do(req)
+		resp, err := r.roundTrip(req)
 		if err != nil {
-			return r.cut(ctx, r.gone(registry.Readable(err)))
+			return r.cut(ctx, err)
 		}
-		r.answered.Store(true)
 		defer resp.Body.Close()
 		if err := registry.CheckResponse(resp, http.StatusOK); err != nil {
 			return err

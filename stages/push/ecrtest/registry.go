@@ -134,13 +134,6 @@ func (s *Server) SetScans(name string, scans ...Scan) {
 	s.repositories[name].scanned = false
 }
 
-// Change alters the options.
-func (s *Server) Change(f func(*Options)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(&s.options)
-}
-
 // Before may answer a request itself, and returns true then.
 func (s *Server) Before(f func(http.ResponseWriter, *http.Request) bool) {
 	s.mu.Lock()
