@@ -44,8 +44,7 @@ func Inspect(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []s
 // Modules lists, sorted, the modules of jdk that a base for jars needs: those
 // whose packages the classes name, as jdeps would find, what these modules
 // require, a set for what is used by name only, and extra, which the user
-// asked for. No JVM is started when
-// the JDK is that of an earlier run.
+// asked for. No JVM is started when the JDK is that of an earlier run.
 //
 // An extra module that the JDK does not have is a fault.BadInput.
 func Modules(ctx context.Context, c *cache.Cache, jdk JDK, jars []Jar, extra []string) ([]string, error) {
