@@ -56,7 +56,7 @@ func TestLargeApplication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := filepath.Join(t.TempDir(), name)
-			writeLargeApp(t, app, mb, own)
+			writeLarge(t, app, mb, own...)
 			base := "oci:" + baseLayout(t, runtime.GOARCH)
 			var size int64
 			most := peakHeap(func() {
@@ -73,8 +73,8 @@ func TestLargeApplication(t *testing.T) {
 	}
 }
 
-// writeLargeApp writes own entries and files of 8 MB that do not compress.
-func writeLargeApp(t testing.TB, path string, mb int, own []string) {
+// writeLarge writes a jar of own entries, names and contents in turn, and files of 8 MB that do not compress.
+func writeLarge(t testing.TB, path string, mb int, own ...string) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {

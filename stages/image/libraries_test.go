@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path"
@@ -164,43 +163,14 @@ func TestLargeLibrary(t *testing.T) {
 	app := filepath.Join(dir, "app.jar")
 	writeZip(t, app, "META-INF/MANIFEST.MF", "Manifest-Version: 1.0\nMain-Class: a.Main\nClass-Path: large.jar\n\n", "a/Main.class", "\xca\xfe\xba\xbe\x00\x00\x00\x34")
 	for _, compression := range []string{compressionGzip, compressionZstd} {
-		runtime.GC()
-		done, peak := make(chan bool), make(chan uint64)
-		go func() {
-			var most uint64
-			for tick := time.NewTicker(20 * time.Millisecond); ; {
-				select {
-				case <-tick.C:
-					var m runtime.MemStats
-					runtime.ReadMemStats(&m)
-					most = max(most, m.HeapInuse+m.StackInuse)
-				case <-done:
-					peak <- most
-					return
-				}
-			}
-		}()
-		r := run(t, Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir(), Compression: compression}, newCache(t), In{Jar: runner.Descriptor{Name: app}})
-		close(done)
-		most := <-peak
+		var r runner.Result[Out]
+		most := peakHeap(func() {
+			r = run(t, Config{Base: "oci:" + baseLayout(t, runtime.GOARCH), Layout: t.TempDir(), Compression: compression}, newCache(t), In{Jar: runner.Descriptor{Name: app}})
+		})
 		if r.Out.Layers[1].Size < int64(mb)<<20 || most == 0 || most > 150<<20 {
 			t.Errorf("%s: a layer of %d bytes, peak heap %d MB", compression, r.Out.Layers[1].Size, most>>20)
 		}
 		t.Logf("%s: a library of %d MB, peak heap %d MB", compression, mb, most>>20)
-	}
-}
-
-// writeLarge writes a jar whose entries, of 8 MB, do not compress.
-func writeLarge(t testing.TB, path string, mb int) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := zip.NewWriter(f)
-	addNoise(t, w, "%d", mb)
-	if err := errors.Join(w.Close(), f.Close()); err != nil {
-		t.Fatal(err)
 	}
 }
 
