@@ -26,6 +26,10 @@ type Deps struct {
 	Secret func(values ...string)
 	// Token obtains a CodeArtifact token; nil asks AWS.
 	Token func(context.Context, mvn.Token) (value string, expires time.Time, err error)
+	// Foreseen is told at most once, while Maven runs, of the released libraries
+	// that the application will most likely have. It returns at once. Nil is
+	// told nothing.
+	Foreseen func([]Foreseen)
 	// Repositories are what leased repositories come from; nil leases none.
 	Repositories *Repositories
 	CI           ci.Info          // what CI tells of the build; zero outside CI
