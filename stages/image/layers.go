@@ -83,13 +83,20 @@ func pipe(app *appjar.App) func() (io.ReadCloser, error) {
 }
 
 // makeLayers fills the application's layers in order, from the cache or
-// written now, and returns how many had to be written.
+// written now, and returns how many had to be written, ahead or now.
 // coming hears of each, and before the first of them is written. watch sees
 // the libraries that are.
-func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, coming *coming, watch *jre.Watch) (int, error) {
+func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application, ahead *ahead, coming *coming, watch *jre.Watch) (int, error) {
 	roles, files, err := planLayers(jar)
 	if err != nil {
 		return 0, err
+	}
+	keys := make([]cache.Key, len(roles))
+	for i, role := range roles {
+		keys[i] = s.layerKey(files[role])
+	}
+	if ahead.only(keys) {
+		coming.sure()
 	}
 	if s.config.Train != trainNever {
 		if app.Launch, err = s.launchOf(ctx, jar, files); err != nil {
@@ -103,12 +110,10 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 	for _, i := range largestFirst(roles, files) {
 		role := roles[i]
 		group.Go(func() error {
+			made := ahead.await(ctx, keys[i])
 			var err error
-			layers[i], _, hits[i], err = cache.Do(ctx, s.deps.Cache, s.layerKey(files[role]), func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
-				coming.sure()
-				l, err := s.writeLayer(ctx, role, files[role], watch)
-				return l, []cache.Descriptor{l.Descriptor}, err
-			})
+			layers[i], hits[i], err = s.layer(ctx, keys[i], role, files[role], coming.sure, watch)
+			hits[i] = hits[i] && !made
 			layers[i].Descriptor.Name = role // one key, whatever the layer is called
 			if err == nil {
 				coming.has(layers[i].Layer)
@@ -130,6 +135,17 @@ func (s *Step) makeLayers(ctx context.Context, jar *appjar.App, app *application
 		app.Notes = append(app.Notes, layers[i].Verbatim...)
 	}
 	return written, err
+}
+
+// layer takes a layer from the cache, or calls sure and writes it. It tells
+// whether it was there.
+func (s *Step) layer(ctx context.Context, key cache.Key, role string, files []layerFile, sure func(), watch *jre.Watch) (madeLayer, bool, error) {
+	l, _, hit, err := cache.Do(ctx, s.deps.Cache, key, func(ctx context.Context) (madeLayer, []cache.Descriptor, error) {
+		sure()
+		l, err := s.writeLayer(ctx, role, files, watch)
+		return l, []cache.Descriptor{l.Descriptor}, err
+	})
+	return l, hit, err
 }
 
 // largestFirst is the order to write layers in, as their indices: the small

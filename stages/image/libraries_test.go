@@ -187,7 +187,7 @@ func TestLibrariesAreSeenOnTheirWay(t *testing.T) {
 	defer app.Close()
 	watch := jre.NewWatch(jars(app))
 	s := New(Config{Train: trainNever}, Deps{Cache: newCache(t)})
-	if _, err := s.makeLayers(t.Context(), app, &application{}, &coming{}, watch); err != nil {
+	if _, err := s.makeLayers(t.Context(), app, &application{}, nil, &coming{}, watch); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

@@ -25,9 +25,16 @@ type prepared struct {
 	bases   []base // fewer than targets when one has to be made
 }
 
-// Prepare implements runner.Preparer: it identifies the JDK, and looks up the
-// base with all that goes into its key.
+// Prepare implements runner.Preparer: it looks up the base, and makes the layers
+// of libraries that are foreseen.
 func (s *Step) Prepare(ctx context.Context) {
+	s.prepareBase(ctx)
+	s.makeAhead(ctx)
+}
+
+// prepareBase identifies the JDK, and looks up the base with all that goes into
+// its key.
+func (s *Step) prepareBase(ctx context.Context) {
 	s.mu.Lock()
 	p := &prepared{targets: slices.Clone(s.checked), needs: s.lastNeeds()}
 	s.mu.Unlock()

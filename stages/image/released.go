@@ -58,6 +58,16 @@ func openReleased(state string) *released {
 
 func (e *released) digest(entry appjar.Entry) cache.Digest { return e.known[entry] }
 
+// named is the library that had a name and a size, bytes.
+func (e *released) named(name string, size int64) (entry appjar.Entry, digest cache.Digest, ok bool) {
+	for entry, digest := range e.known {
+		if entry.Name == name && entry.Size == size {
+			return entry, digest, true
+		}
+	}
+	return appjar.Entry{}, "", false
+}
+
 // learn keeps what an application's libraries are, and forgets the others.
 // Without it, they are read again.
 func (e *released) learn(app *appjar.App) {

@@ -35,10 +35,14 @@ type Step struct {
 	settled sync.Once   // the compression
 	budget  *oci.Budget // of all that is compressed
 
+	foreseen chan []Foreseen // one message at most
+
 	mu       sync.Mutex
 	found    map[string]reference // the base by platform, once it is resolved
 	checked  []target             // as Check found them, with a jlink base
 	prepared *prepared            // nil when there is nothing, or it was taken
+	running  bool                 // Run has begun
+	ahead    *ahead               // nil when nothing was made ahead
 	below    []base               // of the image that was made
 	// attachments are those of the image that was made, nil before.
 	attachments func(context.Context) ([]Attachment, error)
@@ -50,7 +54,7 @@ func New(c Config, d Deps) *Step {
 	if d.Getenv == nil {
 		d.Getenv = func(string) (string, bool) { return "", false }
 	}
-	return &Step{config: c, deps: d, budget: oci.NewBudget(0)}
+	return &Step{config: c, deps: d, budget: oci.NewBudget(0), foreseen: make(chan []Foreseen, 1)}
 }
 
 // Name implements runner.Step.
@@ -236,10 +240,12 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 		return r, err
 	}
 	targets = s.again(targets)
+	ahead := s.takeAhead()
+	defer ahead.only(nil)
 	before, _ := oci.ReadLayout(s.config.Layout, "")
 	coming := s.coming(ctx, len(targets))
 	defer coming.end(env)
-	out, written, err := s.make(ctx, env, in, targets, coming)
+	out, written, err := s.make(ctx, env, in, targets, ahead, coming)
 	if err != nil {
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
@@ -267,7 +273,7 @@ const entryMemory = 400
 
 // make makes the image of what is known of the jar, else reads the jar. It
 // returns how many layers had to be made.
-func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, coming *coming) (Out, int, error) {
+func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target, ahead *ahead, coming *coming) (Out, int, error) {
 	book := in.stamps(s.deps.State)
 	defer book.Save()
 	key := s.name(book, in, targets)
@@ -293,7 +299,7 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 	}
 	libraries := openReleased(s.deps.State)
 	options := s.options(in, book)
-	options.Known = libraries.digest
+	options.Known = func(e appjar.Entry) cache.Digest { return cmp.Or(libraries.digest(e), ahead.digest(e)) }
 	jar, err := appjar.Open(ctx, in.Jar.Name, options)
 	if err != nil {
 		return Out{}, 0, err
@@ -306,12 +312,12 @@ func (s *Step) make(ctx context.Context, env runner.Env, in In, targets []target
 	defer release()
 	app := application{Kind: jar.Kind, Release: jar.Release, Warnings: jar.Warnings}
 	app.warn(env)
-	out, written, err := s.build(ctx, env, in, targets, book, jar, &app, coming)
+	out, written, err := s.build(ctx, env, in, targets, book, jar, &app, ahead, coming)
 	if lost(err) {
 		// Between look-up and use a blob was evicted or found to be broken,
 		// and is out of the cache now: what is missing is made again.
 		env.Emit(runner.Warning{Text: fmt.Sprintf("the cache lost a layer, making it again: %v", err)})
-		out, written, err = s.build(ctx, env, in, targets, book, jar, &app, coming)
+		out, written, err = s.build(ctx, env, in, targets, book, jar, &app, nil, coming)
 	}
 	if err == nil {
 		app.note(env)
@@ -327,13 +333,13 @@ func (s *Step) options(in In, book *stamp.Book) appjar.Options {
 
 // build reads the jar and makes base and layers side by side, then the image
 // of them.
-func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application, coming *coming) (Out, int, error) {
+func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []target, book *stamp.Book, jar *appjar.App, app *application, ahead *ahead, coming *coming) (Out, int, error) {
 	var (
 		below   []base
 		written int
 	)
-	var watch *jre.Watch
-	if s.config.Base == jlink && s.config.packing() != jarsVerbatim && runtime.GOMAXPROCS(0) <= watching {
+	watch := ahead.sights()
+	if watch == nil && s.config.Base == jlink && s.config.packing() != jarsVerbatim && runtime.GOMAXPROCS(0) <= watching {
 		watch = jre.NewWatch(jars(jar))
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -353,7 +359,7 @@ func (s *Step) build(ctx context.Context, env runner.Env, in In, targets []targe
 	})
 	group.Go(func() (err error) {
 		defer watch.Close()
-		written, err = s.makeLayers(groupCtx, jar, app, coming, watch)
+		written, err = s.makeLayers(groupCtx, jar, app, ahead, coming, watch)
 		return err
 	})
 	group.Go(func() (err error) {

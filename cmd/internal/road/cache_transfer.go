@@ -34,7 +34,7 @@ func transfer(ctx context.Context, opt Options, emit func(runner.Event), work fu
 	if err := memory.remotes.check(ctx); err != nil {
 		return maven.Transferred{}, err
 	}
-	step := mavenStep(opt, memory)
+	step := mavenStep(opt, memory, nil)
 	if err := step.Check(ctx); err != nil {
 		return maven.Transferred{}, err
 	}

@@ -67,9 +67,10 @@ func buildImage(b *runner.Builder, opt Options, memory *memory, service destinat
 		return made, img, runner.Map(b, img, func(i image.Out) push.In { return pushIn(source.Out{}, i) })
 	}
 	src := runner.Add(b, source.New(source.Config{Dir: opt.Dir}), runner.Value(b, source.In{}))
-	job := mavenStep(opt, memory)
+	var made *image.Step
+	job := mavenStep(opt, memory, func(libraries []maven.Foreseen) { made.Foresee(foreseen(libraries)) })
 	mvn := runner.Add(b, job, runner.Map(b, src, mavenIn))
-	made := imageStep(opt, &memory.Cache, job, service, coming)
+	made = imageStep(opt, &memory.Cache, job, service, coming)
 	img := runner.Add(b, made, runner.Join(b, src, mvn, func(s source.Out, m maven.Out) image.In { return imageIn(opt, s, m) }))
 	return made, img, runner.Join(b, src, img, pushIn)
 }
@@ -156,12 +157,21 @@ func lookup(environ []string) func(name string) (string, bool) {
 	}
 }
 
-func mavenStep(opt Options, memory *memory) *maven.Step {
+func foreseen(libraries []maven.Foreseen) []image.Foreseen {
+	list := make([]image.Foreseen, len(libraries))
+	for i, l := range libraries {
+		list[i] = image.Foreseen(l)
+	}
+	return list
+}
+
+// mavenStep tells foreseen of the application's libraries while Maven runs.
+func mavenStep(opt Options, memory *memory, foreseen func([]maven.Foreseen)) *maven.Step {
 	config := opt.Spec.Maven
 	config.Dir, config.Main = opt.Dir, opt.Spec.Image.Main
 	return maven.New(config, maven.Deps{
 		Cache: &memory.Cache, Mavens: &memory.pinned, Local: &memory.local, Repositories: &memory.repositories, CI: opt.CI,
-		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain,
+		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain, Foreseen: foreseen,
 	})
 }
 
