@@ -15,7 +15,7 @@ import (
 
 // applicationVersion changes whenever the same jar would give other layers,
 // modules or warnings.
-const applicationVersion = "5"
+const applicationVersion = "6"
 
 // application is all that an image takes from the jar. A known one spares
 // reading the jar; base and labels are apart, so that another commit or

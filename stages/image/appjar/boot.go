@@ -121,11 +121,15 @@ func (a *App) bootLayers(m manifest, p packaging, classes string) error {
 	return nil
 }
 
+// jarMode begins the names of the jars that work on a packed jar, which the
+// image has not. Their place is beside the class path, or from Boot 3.3 on it.
+const jarMode = "spring-boot-jarmode-"
+
 // bootLibraries names the entries of the libraries in class path order.
 func (a *App) bootLibraries(m manifest, p packaging, libs []string) ([]string, error) {
 	var packed []string
 	for _, f := range a.archive.Files() {
-		if inside(f.Name, libs) && strings.HasSuffix(f.Name, ".jar") {
+		if inside(f.Name, libs) && strings.HasSuffix(f.Name, ".jar") && !strings.HasPrefix(path.Base(f.Name), jarMode) {
 			packed = append(packed, f.Name)
 		}
 	}
@@ -155,9 +159,9 @@ func (a *App) bootLibraries(m manifest, p packaging, libs []string) ([]string, e
 			return nil, badIndex("%s names %s, which is not in the %s", f.Name, n, p.what)
 		}
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(path.Base(n), jarMode) })
 	for _, n := range packed {
-		// The jar modes are put in beside the class path on purpose.
-		if !indexed[n] && !strings.HasPrefix(path.Base(n), "spring-boot-jarmode-") {
+		if !indexed[n] {
 			names = append(names, n)
 			a.Warnings = append(a.Warnings, fmt.Sprintf("%s is in the %s but not in %s: it comes last on the class path", n, p.what, f.Name))
 		}
