@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // Tags of the constant pool: JVMS 25, table 4.4-A.
@@ -50,6 +51,7 @@ type pool struct {
 	class     []byte
 	constants []constant // by index
 	rest      []byte     // what follows the pool
+	end       int        // of the pool in class
 	locale    bool       // some constant has the name of a class that makes locales
 }
 
@@ -65,9 +67,11 @@ func (p *pool) parse(class []byte) error {
 		return errNotClass
 	}
 	count := int(binary.BigEndian.Uint16(class[8:]))
-	*p = pool{class: class, constants: append(p.constants[:0], constant{})}
-	at := 10
-	for len(p.constants) < count {
+	all := slices.Grow(p.constants[:0], count+1)[:count+1] // the last one may take two entries
+	all[0] = constant{}
+	*p = pool{class: class, constants: all[:1]}
+	at, i := 10, 1
+	for ; i < count; i++ {
 		if len(class)-at < 3 {
 			return errNotClass
 		}
@@ -78,8 +82,8 @@ func (p *pool) parse(class []byte) error {
 			if at += 3 + int(c.second); at > len(class) {
 				return errNotClass
 			}
-			p.constants = append(p.constants, c)
-			p.locale = p.locale || isLocale(p.text(len(p.constants)-1))
+			all[i] = c
+			p.locale = p.locale || isLocale(class[c.first:at])
 			continue
 		}
 		if int(c.tag) >= len(sizes) || sizes[c.tag] == 0 || at+1+int(sizes[c.tag]) > len(class) {
@@ -88,13 +92,15 @@ func (p *pool) parse(class []byte) error {
 		if len(b) >= 5 {
 			c.second = binary.BigEndian.Uint16(b[3:]) // whether it has one or not
 		}
-		p.constants = append(p.constants, c)
+		all[i] = c
 		at += 1 + int(sizes[c.tag])
 		if c.tag == tagLong || c.tag == tagDouble {
-			p.constants = append(p.constants, constant{}) // JVMS 4.4.5: they take two entries
+			i++
+			all[i] = constant{} // JVMS 4.4.5: they take two entries
 		}
 	}
-	p.rest = class[at:]
+	p.constants = all[:i]
+	p.rest, p.end = class[at:], at
 	return nil
 }
 
@@ -120,7 +126,9 @@ func (p *pool) name(index int, tag uint8) []byte { return p.text(int(p.of(index,
 // methods and annotations. These are Utf8 constants without a mark, so a
 // string that looks like one counts too: jdeps' answer is always included.
 func (p *pool) packages(add func(pkg []byte)) {
-	for i, c := range p.constants {
+	text := p.class[:p.end]
+	semicolon := 0 // the next one in text: most constants have none, and need not be searched
+	for _, c := range p.constants {
 		switch c.tag {
 		case tagClass:
 			name := p.text(int(c.first))
@@ -128,8 +136,16 @@ func (p *pool) packages(add func(pkg []byte)) {
 				add(name[:slash])
 			}
 		case tagUtf8:
-			if s := p.text(i); len(s) > 2 && bytes.IndexByte(s, ';') > 0 {
-				descriptors(s, add)
+			first, end := int(c.first), int(c.first)+int(c.second)
+			if semicolon < first {
+				next := bytes.IndexByte(text[first:], ';')
+				if next < 0 {
+					next = len(text)
+				}
+				semicolon = first + next
+			}
+			if first < semicolon && semicolon < end {
+				descriptors(text[first:end], add)
 			}
 		}
 	}

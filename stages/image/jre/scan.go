@@ -115,6 +115,8 @@ type scanner struct {
 	packed   []byte
 	class    []byte
 	pool     pool
+	recent   recent // packages of version
+	version  int
 }
 
 func (s *scanner) entry(f *zip.File) error {
@@ -162,12 +164,32 @@ func (s *scanner) content(name string, content []byte) {
 		s.requires = append(s.requires, s.pool.requires()...)
 	}
 	s.locales = s.locales || s.pool.namesLocale()
+	if version != s.version {
+		s.recent, s.version = recent{}, version
+	}
 	set := s.set(version)
 	s.pool.packages(func(pkg []byte) {
-		if !set[string(pkg)] { // does not allocate
-			set[string(pkg)] = true
+		if s.recent.has(pkg) {
+			return
 		}
+		name := string(pkg)
+		set[name] = true
+		s.recent.keep(name)
 	})
+}
+
+// recent are packages that were named before: the classes of a jar name few of
+// them, thousands of times, and to ask a map each time takes long.
+type recent [256]string
+
+func (r *recent) has(pkg []byte) bool { return r[place(pkg)] == string(pkg) }
+
+func (r *recent) keep(pkg string) { r[place(pkg)] = pkg }
+
+// place hashes a package's length and a few of its bytes.
+func place[T []byte | string](pkg T) uint8 {
+	n := len(pkg)
+	return uint8(n) + 31*pkg[n-1] + 101*pkg[n/2] + 157*pkg[n-1-n/4]
 }
 
 func (s *scanner) set(version int) map[string]bool {
