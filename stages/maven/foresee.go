@@ -1,7 +1,55 @@
 package maven
 
+import (
+	"context"
+
+	"github.com/fastship/fastship/stages/internal/mvn"
+)
+
 // Foreseen is a library that the packaged application will most likely have.
 type Foreseen struct {
 	Name string // slash path below lib/, as the packager will name it: h2-2.4.240.jar
-	File string // the jar in Maven's repository, absolute
+	File string // a file on this machine with the jar's content, absolute: of Maven's repository, or the cache
+}
+
+// foresee follows Maven, and tells the application's libraries as soon as Maven
+// has resolved them. Its end is waited for by stop. Whatever it cannot tell is
+// nobody's loss: the image's step reads what Maven really made.
+func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func()) {
+	if s.deps.Foreseen == nil || j.foretold {
+		return func() {}
+	}
+	return watch.Follow(func(projects []*mvn.Project) bool {
+		p, known := j.likely(projects)
+		if p == nil {
+			return known
+		}
+		j.foretold = true
+		if all := s.libraries(ctx, p); len(all) > 0 && ctx.Err() == nil {
+			s.deps.Foreseen(all)
+		}
+		return true
+	})
+}
+
+// likely is the module that will most likely be the application, nil before its
+// dependencies are known. With known, no more is to be learned: which module it
+// is does not show beforehand.
+func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) {
+	for _, p := range j.wanted(projects) {
+		if p.Repackage == nil || p.Repackage.Skip == "true" || p.Packaging == "pom" {
+			continue
+		}
+		if likely != nil {
+			return nil, true
+		}
+		likely = p
+	}
+	if likely == nil {
+		return nil, true
+	}
+	if likely.Resolution == nil {
+		return nil, false
+	}
+	return likely, true
 }

@@ -57,17 +57,24 @@ func (s *Step) outcome(env runner.Env, j *job, a attempt) (Out, error) {
 	return out, err
 }
 
-// choose takes the one application of the build.
-func choose(j *job, a *attempt) (application, error) {
-	projects := a.report.Projects
-	if j.module != nil {
-		projects = nil
-		for _, p := range a.report.Projects {
-			if samePath(p.Basedir, filepath.Join(j.dir, j.module.Dir)) && (j.module.Pom.Artifact == "" || p.Artifact == j.module.Pom.Artifact) {
-				projects = append(projects, p)
-			}
+// wanted are the modules that the application may come from: the one asked for,
+// else all.
+func (j *job) wanted(projects []*mvn.Project) []*mvn.Project {
+	if j.module == nil {
+		return projects
+	}
+	var all []*mvn.Project
+	for _, p := range projects {
+		if samePath(p.Basedir, filepath.Join(j.dir, j.module.Dir)) && (j.module.Pom.Artifact == "" || p.Artifact == j.module.Pom.Artifact) {
+			all = append(all, p)
 		}
 	}
+	return all
+}
+
+// choose takes the one application of the build.
+func choose(j *job, a *attempt) (application, error) {
+	projects := j.wanted(a.report.Projects)
 	apps := a.applications(projects, runnable)
 	if len(apps) == 0 && j.main != "" {
 		apps = a.applications(projects, func(file string) bool { return holds(file, j.main) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/fastship/fastship/cache"
 	"github.com/fastship/fastship/cache/dir"
+	"github.com/fastship/fastship/internal/zipfs"
 	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
@@ -24,10 +26,19 @@ func TestRunBuildsSpringBoot(t *testing.T) {
 	for maven, path := range mavens(t) {
 		t.Run(maven, func(t *testing.T) {
 			project := app(t, "orders")
-			r := runStep(t, t.Context(), step(t, Config{Dir: project}, "PATH="+path))
+			s := step(t, Config{Dir: project}, "PATH="+path)
+			store, err := dir.Open(t.TempDir(), dir.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.deps.Local = &cache.Cache{Blobs: store, Actions: store}
+			var foreseen []Foreseen
+			s.deps.Foreseen = func(all []Foreseen) { foreseen = all }
+			r := runStep(t, t.Context(), s)
 			if r.err != nil {
 				t.Fatalf("%v\n%s", r.err, r.output())
 			}
+			sameLibraries(t, foreseen, r.out.Jar.Name)
 			if want := filepath.Join(project, "target", "orders-1.0.0.jar"); r.out.Jar.Name != want {
 				t.Errorf("jar %s, want %s", r.out.Jar.Name, want)
 			}
@@ -42,6 +53,38 @@ func TestRunBuildsSpringBoot(t *testing.T) {
 				t.Error("a library of the tests is on the runtime class path")
 			}
 		})
+	}
+}
+
+// sameLibraries wants what was foreseen to be what the packager packed, byte
+// for byte.
+func sameLibraries(t *testing.T, foreseen []Foreseen, jar string) {
+	t.Helper()
+	sums := map[string]string{}
+	for _, f := range foreseen {
+		text, err := os.ReadFile(f.File)
+		if err != nil {
+			t.Error(err)
+		}
+		sums[f.Name] = string(cache.Sum(text))
+	}
+	archive, err := zipfs.Open(jar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	packed := map[string]string{}
+	for _, f := range archive.Files() {
+		if name, ok := strings.CutPrefix(f.Name, "BOOT-INF/lib/"); ok && name != "" {
+			text, err := zipfs.Read(f, 64<<20)
+			if err != nil {
+				t.Error(err)
+			}
+			packed[name] = string(cache.Sum(text))
+		}
+	}
+	if !maps.Equal(sums, packed) {
+		t.Errorf("foreseen %v\npacked %v", slices.Sorted(maps.Keys(sums)), slices.Sorted(maps.Keys(packed)))
 	}
 }
 

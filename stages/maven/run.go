@@ -135,6 +135,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		}
 	}
 	env.Waiting()
+	unfollow := s.foresee(ctx, j, watch)
 	a.exit, err = proc.Run(ctx, proc.Cmd{
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),
@@ -144,6 +145,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		Stdout: listen("stdout"),
 		Stderr: listen("stderr"),
 	})
+	unfollow()
 	compilation.Flush()
 	report, reportErr := watch.Report()
 	a.report = report

@@ -31,16 +31,22 @@ type Report struct {
 type Project struct {
 	Group, Artifact, Version, Packaging string
 
-	Basedir     string    `json:"basedir"`
-	Build       string    `json:"build"`       // ${project.build.directory}
-	Sources     []string  `json:"sources"`     // source roots
-	TestSources []string  `json:"testSources"` // test source roots
-	Releases    []int     `json:"releases"`    // Java releases that its compiler plugin asks for, ascending
-	Toolchain   bool      `json:"toolchain"`   // another JDK than Maven's compiles it
-	State       string    `json:"-"`           // ProjectSucceeded, …; empty when it was never reached
-	File        string    `json:"-"`           // the main artifact's file
-	Attached    []Attach  `json:"-"`           // further artifacts
-	Classpath   []Library `json:"-"`           // resolved dependencies of scope compile and runtime
+	Basedir     string   `json:"basedir"`
+	Build       string   `json:"build"`       // ${project.build.directory}
+	Sources     []string `json:"sources"`     // source roots
+	TestSources []string `json:"testSources"` // test source roots
+	Releases    []int    `json:"releases"`    // Java releases that its compiler plugin asks for, ascending
+	Toolchain   bool     `json:"toolchain"`   // another JDK than Maven's compiles it
+	// Repackage is how spring-boot-maven-plugin makes an application of it;
+	// nil when it does not, or that is not clear beforehand.
+	Repackage *Repackage `json:"repackage"`
+	State     string     `json:"-"` // ProjectSucceeded, …; empty when it was never reached
+	File      string     `json:"-"` // the main artifact's file
+	Attached  []Attach   `json:"-"` // further artifacts
+	Classpath []Library  `json:"-"` // resolved dependencies of scope compile and runtime
+	// Resolution is what Maven resolved before its first mojo, where Repackage
+	// is known; nil until then.
+	Resolution *Resolution `json:"-"`
 }
 
 // ID is group:artifact.
@@ -144,6 +150,8 @@ func (r *Report) add(line []byte) error {
 		return json.Unmarshal(line, r)
 	case "project":
 		return appendTo(&r.Projects, line)
+	case "dependencies":
+		return r.resolution(line)
 	case "mojo":
 		return appendTo(&r.Mojos, line)
 	case "rule":

@@ -71,10 +71,12 @@ final class Report {
 
     private static void json(Object value, StringBuilder to) {
         if (value instanceof Line) {
+            json(((Line) value).values, to);
+        } else if (value instanceof Map) {
             String comma = "{";
-            for (Map.Entry<String, Object> e : ((Line) value).values.entrySet()) {
+            for (Map.Entry<?, ?> e : ((Map<?, ?>) value).entrySet()) {
                 to.append(comma);
-                quote(e.getKey(), to);
+                quote(String.valueOf(e.getKey()), to);
                 json(e.getValue(), to.append(':'));
                 comma = ",";
             }

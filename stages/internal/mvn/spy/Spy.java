@@ -4,6 +4,7 @@ import java.io.File;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import javax.inject.Named;
@@ -14,6 +15,8 @@ import org.apache.maven.execution.ExecutionEvent;
 import org.apache.maven.execution.MavenExecutionResult;
 import org.apache.maven.execution.MavenSession;
 import org.apache.maven.plugin.MojoExecution;
+import org.apache.maven.project.DependencyResolutionRequest;
+import org.apache.maven.project.DependencyResolutionResult;
 import org.apache.maven.project.MavenProject;
 import org.codehaus.plexus.util.xml.Xpp3Dom;
 import org.eclipse.aether.RepositoryEvent;
@@ -34,6 +37,7 @@ public final class Spy extends AbstractEventSpy {
 
     private final Report report = Report.open(System.getenv("FASTSHIP_MAVEN_REPORT"));
     private final Set<String> resolved = ConcurrentHashMap.newKeySet();
+    private final Resolution resolution = new Resolution(report);
 
     @Override
     public void onEvent(Object event) {
@@ -47,9 +51,37 @@ public final class Spy extends AbstractEventSpy {
                 repository((RepositoryEvent) event);
             } else if (event instanceof MavenExecutionResult) {
                 result((MavenExecutionResult) event);
+            } else {
+                resolution(event);
             }
         } catch (Exception | LinkageError e) {
             report.line("fault").put("message", e.toString()).write();
+        }
+    }
+
+    /** What goes wrong here is not worth a word: fastship then works without foresight. */
+    private void resolution(Object event) {
+        try {
+            if (event instanceof DependencyResolutionRequest) {
+                resolution.asked((DependencyResolutionRequest) event);
+            } else if (event instanceof DependencyResolutionResult) {
+                resolution.answered((DependencyResolutionResult) event);
+            }
+        } catch (Exception | LinkageError e) {
+            return;
+        }
+    }
+
+    /** How the module's application is packaged, where that is known; its dependencies are told once resolved. */
+    private Map<String, Object> repackage(MavenSession session, MavenProject p) {
+        try {
+            Map<String, Object> settings = Repackage.of(session, p);
+            if (settings != null) {
+                resolution.await(p);
+            }
+            return settings;
+        } catch (Exception | LinkageError e) {
+            return null;
         }
     }
 
@@ -103,6 +135,7 @@ public final class Spy extends AbstractEventSpy {
                     .put("testSources", p.getTestCompileSourceRoots())
                     .put("releases", compiler.releases())
                     .put("toolchain", compiler.elsewhere())
+                    .put("repackage", repackage(session, p))
                     .write();
         }
         List<String> halt = Arrays.asList(String.valueOf(System.getenv("FASTSHIP_MAVEN_HALT")).split(","));
@@ -198,7 +231,7 @@ public final class Spy extends AbstractEventSpy {
         return all;
     }
 
-    private static String id(MavenProject p) {
+    static String id(MavenProject p) {
         return p.getGroupId() + ":" + p.getArtifactId();
     }
 }
