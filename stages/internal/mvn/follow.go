@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// The report is looked at anew after a twentieth of the time that Maven has
+// The report is looked at anew after a hundredth of the time that Maven has
 // been running, within these bounds: Maven tells what is waited for at its
-// second second or at its hundredth.
+// second second or at its hundredth, and a look takes some microseconds.
 const (
 	leastWait = 20 * time.Millisecond
-	mostWait  = 500 * time.Millisecond
+	mostWait  = 250 * time.Millisecond
 )
 
 // Follow calls tell, while Maven runs, each time that a module's dependencies
@@ -30,7 +30,7 @@ func (w *Watch) Follow(tell func([]*Project) (enough bool)) (stop func()) {
 		defer f.close()
 		began := time.Now()
 		for {
-			wait := min(max(time.Since(began)/20, leastWait), mostWait)
+			wait := min(max(time.Since(began)/100, leastWait), mostWait)
 			select {
 			case <-done:
 				return
