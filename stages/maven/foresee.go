@@ -2,6 +2,9 @@ package maven
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
@@ -37,7 +40,8 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 // is does not show beforehand.
 func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) {
 	for _, p := range j.wanted(projects) {
-		if p.Repackage == nil || p.Repackage.Skip == "true" || p.Packaging == "pom" {
+		boot := p.Repackage != nil && p.Repackage.Skip != "true"
+		if !boot && p.Quarkus == "" || p.Packaging == "pom" {
 			continue
 		}
 		if likely != nil {
@@ -52,4 +56,23 @@ func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) 
 		return nil, false
 	}
 	return likely, true
+}
+
+// libraries are those that p's packager will pack.
+func (s *Step) libraries(ctx context.Context, p *mvn.Project) []Foreseen {
+	switch {
+	case p.Quarkus != "" && p.Repackage == nil:
+		return fastJar(p)
+	case p.Quarkus == "":
+		return s.repackaged(ctx, p)
+	}
+	return nil
+}
+
+// released are the jars of Maven's repository that nobody builds anew. Those of
+// other modules of this build, and of scope system, lie elsewhere.
+func released(r *mvn.Resolution) []mvn.Dependency {
+	return slices.DeleteFunc(slices.Clone(r.Dependencies), func(d mvn.Dependency) bool {
+		return d.Extension != "jar" || strings.HasSuffix(d.Version, "SNAPSHOT") || !strings.HasPrefix(d.File, r.Repository+string(filepath.Separator))
+	})
 }

@@ -16,22 +16,20 @@ import (
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
-// libraries are the released ones that spring-boot-maven-plugin, from 2.3 to
-// 4.1, will pack into p's application. What does not lie in Maven's repository
-// is not among them: jars of other modules of this build, and of scope system.
-func (s *Step) libraries(ctx context.Context, p *mvn.Project) []Foreseen {
-	r, resolution := p.Repackage, p.Resolution
-	if r.LayoutFactory != "" {
+// repackaged are the libraries that spring-boot-maven-plugin, from 2.3 to 4.1,
+// will pack into p's application.
+func (s *Step) repackaged(ctx context.Context, p *mvn.Project) []Foreseen {
+	if p.Repackage.LayoutFactory != "" {
 		return nil
 	}
-	packs := newPackaging(r)
+	packs := newPackaging(p.Repackage)
 	names := map[string]int{}
-	for _, d := range resolution.Dependencies {
+	for _, d := range p.Resolution.Dependencies {
 		names[fileName(d)]++
 	}
 	var all []Foreseen
-	for _, d := range resolution.Dependencies {
-		if d.Extension != "jar" || strings.HasSuffix(d.Version, "SNAPSHOT") || !strings.HasPrefix(d.File, resolution.Repository+string(filepath.Separator)) || !packs.has(d) {
+	for _, d := range released(p.Resolution) {
+		if !packs.has(d) {
 			continue
 		}
 		name := fileName(d)
@@ -39,9 +37,6 @@ func (s *Step) libraries(ctx context.Context, p *mvn.Project) []Foreseen {
 			name = d.Group + "-" + name // ArtifactsLibraries
 		}
 		all = append(all, Foreseen{Name: name, File: d.File})
-	}
-	if len(all) == 0 {
-		return nil
 	}
 	return append(all, s.tools(ctx, p)...)
 }
@@ -62,11 +57,11 @@ type packaging struct {
 	groups          []string // left out
 	types           []string // Spring-Boot-Jar-Types, left out
 	includeOptional bool
-	manifests       *jarTypes
+	manifests       *glance
 }
 
 func newPackaging(r *mvn.Repackage) *packaging {
-	p := &packaging{settings: r, manifests: newJarTypes(), types: []string{"annotation-processor", "dependencies-starter"}}
+	p := &packaging{settings: r, manifests: newGlance(), types: []string{"annotation-processor", "dependencies-starter"}}
 	optional := "true"
 	if major, _ := release(r.Version); major >= 4 {
 		p.types, optional = append(p.types, "development-tool"), "false"
@@ -98,7 +93,7 @@ func (p *packaging) has(d mvn.Dependency) bool {
 		lists(r.Excludes, d):
 		return false
 	}
-	return !slices.Contains(p.types, p.manifests.of(d.File))
+	return !slices.Contains(p.types, p.manifests.jarType(d.File))
 }
 
 // lists tells whether one of group:artifact[:classifier] is the dependency.

@@ -200,9 +200,9 @@ func TestForeseenHasThePackagersTools(t *testing.T) {
 	}
 }
 
-func TestJarTypes(t *testing.T) {
+func TestJarType(t *testing.T) {
 	dir := t.TempDir()
-	types := newJarTypes()
+	types := newGlance()
 	text := "Manifest-Version: 1.0\r\nSpring-Boot-Jar-Type: dependencies-\r\n starter\r\n\r\nName: x\r\nSpring-Boot-Jar-Type: y\r\n"
 	for name, c := range map[string]struct {
 		entries []string
@@ -215,12 +215,12 @@ func TestJarTypes(t *testing.T) {
 		"no type":          {[]string{manifestEntry, "Manifest-Version: 1.0\n"}, "", ""},
 		"no manifest":      {[]string{"a/META-INF/MANIFEST.MF", text}, "", ""},
 		"nothing":          {nil, "", ""},
-		"manifest is huge": {[]string{manifestEntry, strings.Repeat("x", 3*maxManifest)}, "", ""},
+		"manifest is huge": {[]string{manifestEntry, strings.Repeat("x", 3*maxText)}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name+".jar")
 			jarFile(t, path, c.comment, c.entries...)
-			if got := types.of(path); got != c.want {
+			if got := types.jarType(path); got != c.want {
 				t.Errorf("type %q, want %q", got, c.want)
 			}
 			// Cut short anywhere, it is some jar or none, and never a panic.
@@ -232,11 +232,11 @@ func TestJarTypes(t *testing.T) {
 				if err := os.WriteFile(path, whole[n:], 0o644); err != nil {
 					t.Fatal(err)
 				}
-				types.of(path)
+				types.jarType(path)
 			}
 		})
 	}
-	if got := types.of(filepath.Join(dir, "not there.jar")); got != "" {
+	if got := types.jarType(filepath.Join(dir, "not there.jar")); got != "" {
 		t.Errorf("of a missing file: %q", got)
 	}
 }
@@ -300,6 +300,9 @@ func TestRunForetellsWhileMavenRuns(t *testing.T) {
 		"repackage is skipped": {"", func(dir string, resolved func(string) string) string {
 			return saidModule(dir, "web", `{"version":"4.1.2","skip":"true"}`) + resolved("web") + short
 		}, 0},
+		"of Quarkus": {"", func(dir string, resolved func(string) string) string {
+			return saidModule(dir, "api", "null") + saidModule(dir, "web", `null,"quarkus":"3.20.0"`) + resolved("web") + waits
+		}, 2},
 		"no application": {"", func(dir string, resolved func(string) string) string {
 			return saidModule(dir, "web", "null") + resolved("web") + short
 		}, 0},

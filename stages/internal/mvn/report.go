@@ -40,12 +40,15 @@ type Project struct {
 	// Repackage is how spring-boot-maven-plugin makes an application of it;
 	// nil when it does not, or that is not clear beforehand.
 	Repackage *Repackage `json:"repackage"`
-	State     string     `json:"-"` // ProjectSucceeded, …; empty when it was never reached
-	File      string     `json:"-"` // the main artifact's file
-	Attached  []Attach   `json:"-"` // further artifacts
-	Classpath []Library  `json:"-"` // resolved dependencies of scope compile and runtime
+	// Quarkus is the version of Quarkus' plug-in where that makes an application
+	// of it in the usual form; else empty.
+	Quarkus   string    `json:"quarkus"`
+	State     string    `json:"-"` // ProjectSucceeded, …; empty when it was never reached
+	File      string    `json:"-"` // the main artifact's file
+	Attached  []Attach  `json:"-"` // further artifacts
+	Classpath []Library `json:"-"` // resolved dependencies of scope compile and runtime
 	// Resolution is what Maven resolved before its first mojo, where Repackage
-	// is known; nil until then.
+	// or Quarkus is known; nil until then.
 	Resolution *Resolution `json:"-"`
 }
 

@@ -70,7 +70,8 @@ final class Repackage {
         return settings;
     }
 
-    private static boolean runs(Plugin plugin, String goal) {
+    /** Whether one of a plugin's executions has the goal. */
+    static boolean runs(Plugin plugin, String goal) {
         return plugin != null && plugin.getExecutions().stream().anyMatch(e -> runs(e, goal));
     }
 

@@ -72,7 +72,7 @@ public final class Spy extends AbstractEventSpy {
         }
     }
 
-    /** How the module's application is packaged, where that is known; its dependencies are told once resolved. */
+    /** How Spring Boot packages the module's application, if at all; its dependencies are told once resolved. */
     private Map<String, Object> repackage(MavenSession session, MavenProject p) {
         try {
             Map<String, Object> settings = Repackage.of(session, p);
@@ -80,6 +80,18 @@ public final class Spy extends AbstractEventSpy {
                 resolution.await(p);
             }
             return settings;
+        } catch (Exception | LinkageError e) {
+            return null;
+        }
+    }
+
+    private String quarkus(MavenSession session, MavenProject p) {
+        try {
+            String version = Quarkus.version(session, p);
+            if (version != null) {
+                resolution.await(p);
+            }
+            return version;
         } catch (Exception | LinkageError e) {
             return null;
         }
@@ -136,6 +148,7 @@ public final class Spy extends AbstractEventSpy {
                     .put("releases", compiler.releases())
                     .put("toolchain", compiler.elsewhere())
                     .put("repackage", repackage(session, p))
+                    .put("quarkus", quarkus(session, p))
                     .write();
         }
         List<String> halt = Arrays.asList(String.valueOf(System.getenv("FASTSHIP_MAVEN_HALT")).split(","));

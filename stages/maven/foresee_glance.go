@@ -13,14 +13,14 @@ import (
 // (spring-boot-maven-plugin, JarTypeFilter).
 const jarType = "Spring-Boot-Jar-Type"
 
-// jarTypes reads that attribute of many jars, twenty times as fast as
-// archive/zip would: it looks for the manifest alone, and keeps its buffers.
-type jarTypes struct {
+// glance reads one small entry of each of many jars, twenty times as fast as
+// archive/zip would: it looks for that entry alone, and keeps its buffers.
+type glance struct {
 	list    []byte
 	inflate io.ReadCloser
 }
 
-func newJarTypes() *jarTypes { return &jarTypes{inflate: flate.NewReader(bytes.NewReader(nil))} }
+func newGlance() *glance { return &glance{inflate: flate.NewReader(bytes.NewReader(nil))} }
 
 // The parts of a zip file, and the bytes of each before what differs in length
 // (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16).
@@ -29,44 +29,41 @@ const (
 	entryMagic, entryBytes = 0x02014b50, 46
 	localMagic, localBytes = 0x04034b50, 30
 
-	maxList     = 16 << 20 // of entries, in bytes
-	maxManifest = 1 << 20
+	maxList = 16 << 20 // of entries, in bytes
+	maxText = 1 << 20
 )
 
 var errUnusual = errors.New("a zip file of an unusual form, or none")
 
-// of is the jar's type, empty where its manifest names none.
-func (t *jarTypes) of(jar string) string {
-	text, err := t.read(jar)
+// jarType is the jar's type, empty where its manifest names none.
+func (g *glance) jarType(jar string) string {
+	manifest, err := g.read(jar, "META-INF/MANIFEST.MF")
 	if errors.Is(err, errUnusual) {
 		return manifestOf(jar, jarType)
 	}
-	return text
+	return manifestValue(manifest, jarType)
 }
 
-func (t *jarTypes) read(jar string) (string, error) {
+// read is the content of the jar's entry, nil where it has none.
+func (g *glance) read(jar, name string) ([]byte, error) {
 	f, err := os.Open(jar)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
-	if err := t.readList(f); err != nil {
-		return "", err
+	if err := g.readList(f); err != nil {
+		return nil, err
 	}
-	entry := t.find("META-INF/MANIFEST.MF")
+	entry := g.find(name)
 	if entry == nil {
-		return "", nil
+		return nil, nil
 	}
-	manifest, err := t.content(f, entry)
-	if err != nil {
-		return "", err
-	}
-	return manifestValue(manifest, jarType), nil
+	return g.content(f, entry)
 }
 
 // readList reads the central directory. One of the 64-bit form, or behind which
 // is a comment, is unusual.
-func (t *jarTypes) readList(f *os.File) error {
+func (g *glance) readList(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -79,15 +76,15 @@ func (t *jarTypes) readList(f *os.File) error {
 	if binary.LittleEndian.Uint32(end[:]) != endMagic || size > maxList {
 		return errUnusual
 	}
-	t.list = append(t.list[:0], make([]byte, size)...)
-	_, err = f.ReadAt(t.list, int64(at))
+	g.list = append(g.list[:0], make([]byte, size)...)
+	_, err = f.ReadAt(g.list, int64(at))
 	return err
 }
 
 // find is an entry's record in the list; nil when there is none.
-func (t *jarTypes) find(name string) []byte {
+func (g *glance) find(name string) []byte {
 	for from := 0; ; {
-		i := bytes.Index(t.list[from:], []byte(name))
+		i := bytes.Index(g.list[from:], []byte(name))
 		if i < 0 {
 			return nil
 		}
@@ -96,14 +93,14 @@ func (t *jarTypes) find(name string) []byte {
 		if i < entryBytes {
 			continue
 		}
-		record := t.list[i-entryBytes:]
+		record := g.list[i-entryBytes:]
 		if binary.LittleEndian.Uint32(record) == entryMagic && int(binary.LittleEndian.Uint16(record[28:])) == len(name) {
 			return record
 		}
 	}
 }
 
-func (t *jarTypes) content(f *os.File, entry []byte) ([]byte, error) {
+func (g *glance) content(f *os.File, entry []byte) ([]byte, error) {
 	at := int64(binary.LittleEndian.Uint32(entry[42:]))
 	var local [localBytes]byte
 	if _, err := f.ReadAt(local[:], at); err != nil {
@@ -114,7 +111,7 @@ func (t *jarTypes) content(f *os.File, entry []byte) ([]byte, error) {
 	}
 	at += localBytes + int64(binary.LittleEndian.Uint16(local[26:])) + int64(binary.LittleEndian.Uint16(local[28:]))
 	size := binary.LittleEndian.Uint32(entry[20:])
-	if size > maxManifest {
+	if size > maxText {
 		return nil, errUnusual
 	}
 	packed := make([]byte, size)
@@ -125,10 +122,10 @@ func (t *jarTypes) content(f *os.File, entry []byte) ([]byte, error) {
 	case 0: // stored
 		return packed, nil
 	case 8: // deflated
-		if err := t.inflate.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil {
+		if err := g.inflate.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil {
 			return nil, err
 		}
-		return io.ReadAll(io.LimitReader(t.inflate, maxManifest))
+		return io.ReadAll(io.LimitReader(g.inflate, maxText))
 	}
 	return nil, errUnusual
 }
