@@ -20,12 +20,11 @@ type coming struct {
 	before   []cache.Descriptor // layers that there were before it was sure
 }
 
-// coming is for an image of one config for each platform and of one layer at
-// least.
-func (s *Step) coming(ctx context.Context, platforms int) *coming {
+// coming is for an image of that many blobs of its own at least.
+func (s *Step) coming(ctx context.Context, blobs int) *coming {
 	c := &coming{}
 	if s.deps.Coming != nil {
-		c.begin = func() { c.layer, c.withdraw = s.deps.Coming(ctx, platforms+1) }
+		c.begin = func() { c.layer, c.withdraw = s.deps.Coming(ctx, blobs) }
 	}
 	return c
 }
@@ -61,11 +60,20 @@ func (c *coming) has(layers ...oci.Layer) {
 // end withdraws what was told, when the run is over: where there is no image,
 // and where nobody came to want it.
 func (c *coming) end(env runner.Env) {
-	if c.withdraw == nil {
-		return
+	c.mu.Lock()
+	told := c.withdraw != nil
+	c.mu.Unlock()
+	if told {
+		env.Background("make nothing ready any more", func(ctx context.Context) error { c.over(ctx); return nil })
 	}
-	env.Background("make nothing ready any more", func(ctx context.Context) error {
-		c.withdraw(ctx)
-		return nil
-	})
+}
+
+// over withdraws what was told.
+func (c *coming) over(ctx context.Context) {
+	c.mu.Lock()
+	withdraw := c.withdraw
+	c.mu.Unlock()
+	if withdraw != nil {
+		withdraw(ctx)
+	}
 }

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/aside"
+	"github.com/fastship/fastship/runner"
 	"github.com/fastship/fastship/stages/image/appjar"
 	"github.com/fastship/fastship/stages/image/jre"
 )
@@ -38,7 +40,9 @@ func (s *Step) Foresee(libraries []Foreseen) {
 // them. What Run takes over is a layer in the cache under its key, like one of
 // an earlier run: a guess that was wrong costs what it took, and nothing else.
 type ahead struct {
-	watch *jre.Watch // of what is written; nil when nobody will want to know
+	watch  *jre.Watch    // of what is written; nil when nobody will want to know
+	coming *coming       // is told of layers as soon as one of them is new
+	taken  chan struct{} // closed when Run has begun
 
 	mu     sync.Mutex
 	known  map[appjar.Entry]cache.Digest // of the libraries
@@ -53,41 +57,74 @@ type flight struct {
 	wrote  atomic.Bool   // it was not there before
 }
 
-// makeAhead waits for libraries that are foreseen, and makes their layers.
+// makeAhead waits for libraries that are foreseen, and makes their layers. It
+// returns when they are Run's, or when there will be no Run.
 func (s *Step) makeAhead(ctx context.Context) {
-	var libraries []Foreseen
 	select {
-	case libraries = <-s.foreseen:
+	case libraries := <-s.foreseen:
+		s.settle(ctx)
+		a := &ahead{
+			taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
+			coming: s.coming(context.WithoutCancel(ctx), 0), // it is withdrawn below, or by Run
+		}
+		files, err := a.read(ctx, libraries, openReleased(s.deps.State))
+		if err != nil || !s.offer(a) {
+			return // Run reads them where the application has them
+		}
+		if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
+			a.watch = jre.NewWatch(libraryJars(files))
+		}
+		s.writeAhead(ctx, a, files)
+		select {
+		case <-a.taken:
+		case <-ctx.Done():
+			a.coming.over(context.WithoutCancel(ctx))
+		}
 	case <-ctx.Done():
-		return
 	}
-	s.settle(ctx)
-	a := &ahead{known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{}}
-	files, err := a.read(ctx, libraries, openReleased(s.deps.State))
-	if err != nil {
-		return // Run reads them where the application has them
-	}
-	if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
-		a.watch = jre.NewWatch(libraryJars(files))
-	}
+}
+
+// offer gives Run what is made ahead; it is too late when that has begun.
+func (s *Step) offer(a *ahead) bool {
 	s.mu.Lock()
-	late := s.running
-	if !late {
-		s.ahead = a
+	defer s.mu.Unlock()
+	if s.running {
+		return false
 	}
-	s.mu.Unlock()
-	if late {
-		return
+	s.ahead = a
+	return true
+}
+
+// takeAhead gives Run what was made ahead, or nil, and tells that it has begun.
+func (s *Step) takeAhead() *ahead {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = true
+	if s.ahead != nil {
+		close(s.ahead.taken)
 	}
-	layers := map[string][]layerFile{appjar.Dependencies: files}
-	roles := divide(layers, []string{appjar.Dependencies})
-	for _, i := range largestFirst(roles, layers) { // one at a time: the build needs the processors, too
-		key := s.layerKey(layers[roles[i]])
+	return s.ahead
+}
+
+// writeAhead makes the layers one at a time, giving way to the build. What is
+// wrong, Run will say.
+func (s *Step) writeAhead(ctx context.Context, a *ahead, libraries []layerFile) {
+	ctx = aside.With(ctx)
+	files := map[string][]layerFile{appjar.Dependencies: libraries}
+	roles := divide(files, []string{appjar.Dependencies})
+	for _, i := range largestFirst(roles, files) {
+		role := roles[i]
+		key := s.layerKey(files[role])
 		ctx, f := a.begin(ctx, key)
 		if f == nil {
 			return
 		}
-		_, _, _ = s.layer(ctx, key, roles[i], layers[roles[i]], f.begun, a.watch) // Run says what is wrong
+		aside.Do(ctx, func() {
+			l, _, err := s.layer(ctx, key, role, files[role], func() { f.wrote.Store(true); a.coming.sure() }, a.watch)
+			if err == nil {
+				a.coming.has(l.Layer)
+			}
+		})
 		f.end()
 	}
 }
@@ -171,9 +208,6 @@ func (a *ahead) begin(ctx context.Context, key cache.Key) (context.Context, *fli
 	return ctx, f
 }
 
-// begun tells that the layer was not there and is written.
-func (f *flight) begun() { f.wrote.Store(true) }
-
 func (f *flight) end() {
 	f.cancel()
 	close(f.done)
@@ -201,6 +235,15 @@ func (a *ahead) only(keys []cache.Key) (news bool) {
 		}
 	}
 	return news
+}
+
+// end gives up what nobody came to want: layers at once, what was told of them
+// when the run is over.
+func (a *ahead) end(env runner.Env) {
+	if a != nil {
+		a.only(nil)
+		a.coming.end(env)
+	}
 }
 
 // await waits until a layer that was begun is there, or will not be, and tells
@@ -235,14 +278,6 @@ func (a *ahead) sights() *jre.Watch {
 		}
 	}
 	return nil
-}
-
-// takeAhead gives Run what was made ahead, and tells that it has begun.
-func (s *Step) takeAhead() *ahead {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running = true
-	return s.ahead
 }
 
 // digest is that of a library that was foreseen; empty for others.

@@ -59,14 +59,14 @@ func TestPrepare(t *testing.T) {
 		return s
 	}
 	s := step()
-	s.Prepare(t.Context())
+	s.prepareBase(t.Context())
 	if s.prepared != nil {
 		t.Error("something was prepared for an application that nobody knows")
 	}
 	needs := jre.Needs{Modules: []string{"java.base"}, English: true}
 	s.keepNeeds(needs)
 	s = step()
-	s.Prepare(t.Context())
+	s.prepareBase(t.Context())
 	if s.prepared == nil || len(s.prepared.bases) > 0 {
 		t.Fatalf("prepared %+v, want the JDK's identity and no base", s.prepared)
 	}
@@ -94,7 +94,7 @@ func TestPrepare(t *testing.T) {
 		"another language": {needs: jre.Needs{Modules: []string{"java.base"}}},
 	} {
 		s := step()
-		s.Prepare(t.Context())
+		s.prepareBase(t.Context())
 		targets, err := s.targets(t.Context(), home)
 		if err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestPrepareWritesNothing(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.Prepare(t.Context())
+	s.prepareBase(t.Context())
 	if s.prepared == nil {
 		t.Error("nothing was prepared")
 	}

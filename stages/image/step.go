@@ -241,10 +241,10 @@ func (s *Step) Run(ctx context.Context, env runner.Env, in In) (runner.Result[Ou
 	}
 	targets = s.again(targets)
 	ahead := s.takeAhead()
-	defer ahead.only(nil)
 	before, _ := oci.ReadLayout(s.config.Layout, "")
-	coming := s.coming(ctx, len(targets))
+	coming := s.coming(ctx, len(targets)+1) // a config for each platform, and a layer
 	defer coming.end(env)
+	defer ahead.end(env)
 	out, written, err := s.make(ctx, env, in, targets, ahead, coming)
 	if err != nil {
 		if ctx.Err() != nil {

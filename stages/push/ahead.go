@@ -14,13 +14,15 @@ import (
 type ahead struct {
 	places chan *url.URL // one for each that was asked for; nil where there is none
 
-	mu   sync.Mutex
-	left int // that nobody has taken
+	mu     sync.Mutex
+	opened int
+	left   int // that nobody has taken
 }
 
 // Expect is told that a new image is being made, with at least that many blobs
-// of its own. It returns at once; ctx ends with the run. Expect is called after
-// Check, before Run, and once.
+// of its own. It returns at once; ctx ends with the run, or later than withdraw
+// is called. Expect is called after Check and before Run; more than once when
+// more is known.
 //
 // Where the registry wants an upload to be opened before a blob is sent, and
 // has the last image that this machine pushed, the uploads are opened
@@ -41,20 +43,22 @@ func (s *Step) Expect(ctx context.Context, blobs int) (layer func(cache.Descript
 	if r == nil || s.absent || s.begun {
 		return func(cache.Descriptor) {}, func(context.Context) {}
 	}
+	if r.ahead == nil { // once: what is sent early reads it
+		r.ahead = &ahead{places: make(chan *url.URL, parallel)}
+		if s.deps.Cache != nil {
+			ctx, cancel := context.WithCancel(ctx)
+			r.early = newEarly(ctx, r, s.deps.Cache.Blobs, cancel)
+		}
+	}
 	if r.seen.ours && r.memory.read().NoSingle {
-		count := min(blobs, parallel)
-		r.ahead = &ahead{places: make(chan *url.URL, count), left: count}
-		for range count {
+		for range r.ahead.more(blobs) {
 			go func() { r.ahead.places <- r.openUpload(ctx) }()
 		}
 	}
-	layer = func(cache.Descriptor) {}
-	if s.deps.Cache != nil {
-		ctx, cancel := context.WithCancel(ctx)
-		e := newEarly(r, s.deps.Cache.Blobs, cancel)
-		r.early, layer = e, func(b cache.Descriptor) { e.layer(ctx, b) }
+	if r.early == nil {
+		return func(cache.Descriptor) {}, s.withdraw
 	}
-	return layer, s.withdraw
+	return r.early.layer, s.withdraw
 }
 
 // begin tells that Run has begun: from now on it alone says what becomes of
@@ -102,6 +106,17 @@ func (r *repository) openUpload(ctx context.Context) *url.URL {
 		return nil
 	}
 	return place
+}
+
+// more counts n uploads more, or as many as there may be, and returns how many
+// those are.
+func (a *ahead) more(n int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n = max(0, min(n, cap(a.places)-a.opened))
+	a.opened += n
+	a.left += n
+	return n
 }
 
 // take waits for an upload that is being opened; nil when there is none left.

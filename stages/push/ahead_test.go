@@ -103,7 +103,7 @@ func TestExpect(t *testing.T) {
 				in = last
 			}
 			_, withdraw := step.Expect(t.Context(), c.blobs)
-			for a := step.remote.ahead; len(a.places) < cap(a.places); { // else its requests mix with the push's own
+			for a := step.remote.ahead; len(a.places) < a.opened; { // else its requests mix with the push's own
 				time.Sleep(time.Millisecond)
 			}
 			if c.none {

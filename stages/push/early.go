@@ -13,6 +13,7 @@ import (
 // asks what the push would ask, once: what it has not begun, or could not send,
 // is left to the push. A nil early does nothing.
 type early struct {
+	ctx    context.Context // ends with the run, or by cancel
 	r      *repository
 	from   content
 	p      *progress
@@ -53,14 +54,14 @@ const (
 )
 
 // newEarly reads layers in the cache.
-func newEarly(r *repository, blobs cache.LocalStore, cancel context.CancelFunc) *early {
-	return &early{r: r, from: cached{blobs}, p: &progress{}, cancel: cancel, told: map[cache.Digest]*sending{}}
+func newEarly(ctx context.Context, r *repository, blobs cache.LocalStore, cancel context.CancelFunc) *early {
+	return &early{ctx: ctx, r: r, from: cached{blobs}, p: &progress{}, cancel: cancel, told: map[cache.Digest]*sending{}}
 }
 
 // layer is told of a layer that the image will have, and returns at once. A
 // small one is not worth it: beside an image that is there it is sent without
 // a question.
-func (e *early) layer(ctx context.Context, b cache.Descriptor) {
+func (e *early) layer(b cache.Descriptor) {
 	if b.Size <= smallBlob {
 		return
 	}
@@ -74,7 +75,7 @@ func (e *early) layer(ctx context.Context, b cache.Descriptor) {
 	if !e.asks {
 		e.asks = true
 		e.asking.Add(1)
-		e.all.Go(func() { defer e.asking.Done(); e.ask(ctx) })
+		e.all.Go(func() { defer e.asking.Done(); e.ask(e.ctx) })
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fastship/fastship/internal/aside"
 )
 
 // compressor takes a tar, hashes it, and writes it compressed to dst: cut
@@ -116,7 +118,8 @@ func (c *compressor) submit() error {
 	}
 	c.group.Go(func() error {
 		defer close(j.done)
-		err := work(j)
+		var err error
+		aside.Do(c.ctx, func() { err = work(j) })
 		if err == nil {
 			j.done <- true
 		}
