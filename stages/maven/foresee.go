@@ -64,7 +64,7 @@ func (s *Step) libraries(ctx context.Context, p *mvn.Project) []Foreseen {
 	case p.Quarkus != "" && p.Repackage == nil:
 		return fastJar(p)
 	case p.Quarkus == "":
-		return s.repackaged(ctx, p)
+		return repackaged(p)
 	}
 	return nil
 }

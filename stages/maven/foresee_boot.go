@@ -1,24 +1,18 @@
 package maven
 
 import (
-	"archive/zip"
-	"bytes"
 	"cmp"
-	"context"
-	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/internal/zipfs"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
 
 // repackaged are the libraries that spring-boot-maven-plugin, from 2.3 to 4.1,
-// will pack into p's application.
-func (s *Step) repackaged(ctx context.Context, p *mvn.Project) []Foreseen {
+// will pack into p's application. The jar modes that it adds of itself are not
+// among them: an image has none.
+func repackaged(p *mvn.Project) []Foreseen {
 	if p.Repackage.LayoutFactory != "" {
 		return nil
 	}
@@ -38,7 +32,7 @@ func (s *Step) repackaged(ctx context.Context, p *mvn.Project) []Foreseen {
 		}
 		all = append(all, Foreseen{Name: name, File: d.File})
 	}
-	return append(all, s.tools(ctx, p)...)
+	return all
 }
 
 // fileName is a library's, unless two have the same (ArtifactsLibraries).
@@ -100,61 +94,4 @@ func (p *packaging) has(d mvn.Dependency) bool {
 func lists(all []string, d mvn.Dependency) bool {
 	id := d.Group + ":" + d.Artifact
 	return slices.ContainsFunc(all, func(s string) bool { return s == id || s == id+":"+d.Classifier })
-}
-
-// tools is the jar that Spring Boot's packager puts in by itself, the first
-// entry of META-INF/jarmode/ in spring-boot-loader-tools: to unpack or list a
-// jar's layers. It has no file of its own, so the cache keeps it; without a
-// cache, or before Maven has the packager, it is not foreseen.
-func (s *Step) tools(ctx context.Context, p *mvn.Project) []Foreseen {
-	blobs := s.local()
-	if !packsTools(p) || blobs == nil || blobs.Blobs == nil {
-		return nil
-	}
-	version := p.Repackage.Version
-	archive, err := zipfs.Open(filepath.Join(p.Resolution.Repository, "org", "springframework", "boot", "spring-boot-loader-tools", version, "spring-boot-loader-tools-"+version+".jar"))
-	if err != nil {
-		return nil
-	}
-	defer archive.Close()
-	i := slices.IndexFunc(archive.Files(), func(f *zip.File) bool {
-		return strings.HasPrefix(f.Name, "META-INF/jarmode/") && strings.HasSuffix(f.Name, ".jar")
-	})
-	if i < 0 {
-		return nil
-	}
-	f := archive.Files()[i]
-	content, err := zipfs.Read(f, 16<<20)
-	if err != nil {
-		return nil
-	}
-	digest := cache.Sum(content)
-	if err := blobs.Blobs.Put(ctx, digest, int64(len(content)), bytes.NewReader(content)); err != nil {
-		return nil
-	}
-	file, err := blobs.Blobs.Path(digest)
-	if err != nil {
-		return nil
-	}
-	return []Foreseen{{Name: strings.TrimSuffix(path.Base(f.Name), ".jar") + "-" + version + ".jar", File: file}}
-}
-
-// packsTools tells whether the packager puts its tools in: until Spring Boot
-// 3.3 into archives with layers alone, which were off by default in 2.3 and
-// not for wars until 2.5 (Packager, Layers).
-func packsTools(p *mvn.Project) bool {
-	r := p.Repackage
-	major, minor := release(r.Version)
-	at := func(x, y int) bool { return major > x || major == x && minor >= y }
-	switch {
-	case r.IncludeTools == "false" || r.IncludeLayerTools == "false":
-		return false
-	case at(3, 3):
-		return true
-	case p.Packaging == "war" && !at(2, 5):
-		return false
-	case at(2, 4):
-		return r.Layers != "false"
-	}
-	return r.Layers == "true"
 }

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fastship/fastship/cache"
-	"github.com/fastship/fastship/cache/dir"
 	"github.com/fastship/fastship/internal/fault"
 	"github.com/fastship/fastship/stages/internal/mvn"
 )
@@ -137,64 +135,6 @@ func TestForeseenFollowsThePackagersRules(t *testing.T) {
 				if !strings.HasPrefix(f.File, s.root+"/") {
 					t.Errorf("%s comes from %s", f.Name, f.File)
 				}
-			}
-		})
-	}
-}
-
-// TestForeseenHasThePackagersTools: they are in the family of the framework's
-// own jars, whose layer would not be right without them.
-func TestForeseenHasThePackagersTools(t *testing.T) {
-	for name, c := range map[string]struct {
-		packaging string
-		settings  mvn.Repackage
-		want      string
-	}{
-		"4.1":                   {"jar", mvn.Repackage{Version: "4.1.2"}, "jarmode-4.1.2.jar"},
-		"4.1 war":               {"war", mvn.Repackage{Version: "4.1.2", Layers: "false"}, "jarmode-4.1.2.jar"},
-		"4.1, none asked for":   {"jar", mvn.Repackage{Version: "4.1.2", IncludeTools: "false"}, ""},
-		"3.3, none asked for":   {"jar", mvn.Repackage{Version: "3.3.0", IncludeLayerTools: "false"}, ""},
-		"3.2 without layers":    {"jar", mvn.Repackage{Version: "3.2.12", Layers: "false"}, ""},
-		"2.7 war":               {"war", mvn.Repackage{Version: "2.7.18"}, "jarmode-2.7.18.jar"},
-		"2.4":                   {"jar", mvn.Repackage{Version: "2.4.13"}, "jarmode-2.4.13.jar"},
-		"2.4 war":               {"war", mvn.Repackage{Version: "2.4.13"}, ""},
-		"2.3":                   {"jar", mvn.Repackage{Version: "2.3.0.RELEASE"}, ""},
-		"2.3 with layers":       {"jar", mvn.Repackage{Version: "2.3.0.RELEASE", Layers: "true"}, "jarmode-2.3.0.RELEASE.jar"},
-		"not there yet":         {"jar", mvn.Repackage{Version: "9.9.9"}, ""},
-		"a packager without it": {"jar", mvn.Repackage{Version: "3.9.9"}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := &shelf{root: t.TempDir()}
-			s.add(t, "org.x:lib:1", "", nil)
-			version := c.settings.Version
-			packager := filepath.Join(s.root, "org/springframework/boot/spring-boot-loader-tools", version, "spring-boot-loader-tools-"+version+".jar")
-			switch version {
-			case "9.9.9":
-			case "3.9.9":
-				jarFile(t, packager, "", "META-INF/jarmode/", "", "META-INF/other/jarmode.jar", "x")
-			default:
-				jarFile(t, packager, "", "META-INF/jarmode/", "", "META-INF/jarmode/jarmode.jar", "the tools of "+version)
-			}
-			store, err := dir.Open(t.TempDir(), dir.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			step := bare(t, Config{})
-			step.deps.Local = &cache.Cache{Blobs: store, Actions: store}
-			p := s.project(c.settings)
-			p.Packaging = c.packaging
-			all := step.libraries(t.Context(), p)
-			if c.want == "" {
-				if len(all) != 1 {
-					t.Errorf("foreseen %v", all)
-				}
-				return
-			}
-			if len(all) != 2 || all[1].Name != c.want {
-				t.Fatalf("foreseen %v, want %s too", all, c.want)
-			}
-			if text, err := os.ReadFile(all[1].File); err != nil || string(text) != "the tools of "+version {
-				t.Errorf("content %q, %v", text, err)
 			}
 		})
 	}
