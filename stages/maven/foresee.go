@@ -12,7 +12,7 @@ import (
 // Foreseen is a library that the packaged application will most likely have.
 type Foreseen struct {
 	Name string // slash path below lib/, as the packager will name it: h2-2.4.240.jar
-	File string // a file on this machine with the jar's content, absolute: of Maven's repository, or the cache
+	File string // the jar in Maven's repository, absolute
 }
 
 // foresee follows Maven, and tells the application's libraries as soon as Maven
@@ -28,7 +28,7 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 			return known
 		}
 		j.foretold = true
-		if all := s.libraries(ctx, p); len(all) > 0 && ctx.Err() == nil {
+		if all := libraries(p); len(all) > 0 && ctx.Err() == nil {
 			s.deps.Foreseen(all)
 		}
 		return true
@@ -59,7 +59,7 @@ func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) 
 }
 
 // libraries are those that p's packager will pack.
-func (s *Step) libraries(ctx context.Context, p *mvn.Project) []Foreseen {
+func libraries(p *mvn.Project) []Foreseen {
 	switch {
 	case p.Quarkus != "" && p.Repackage == nil:
 		return fastJar(p)

@@ -49,7 +49,7 @@ func TestForeseenOfAFastJar(t *testing.T) {
 			if c.none {
 				want = nil
 			}
-			all := bare(t, Config{}).libraries(t.Context(), p)
+			all := libraries(p)
 			if got := names(all); !slices.Equal(got, want) {
 				t.Errorf("foreseen %v\nwant     %v", got, want)
 			}
@@ -59,7 +59,7 @@ func TestForeseenOfAFastJar(t *testing.T) {
 				}
 			}
 			p.Repackage = &mvn.Repackage{Version: "3.5.7"}
-			if all := bare(t, Config{}).libraries(t.Context(), p); all != nil {
+			if all := libraries(p); all != nil {
 				t.Errorf("of a module that two packagers make an application of: %v", all)
 			}
 		})

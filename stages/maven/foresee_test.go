@@ -126,7 +126,7 @@ func TestForeseenFollowsThePackagersRules(t *testing.T) {
 		"a layout of the project's": {mvn.Repackage{Version: "4.1.2", LayoutFactory: "true"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := bare(t, Config{}).libraries(t.Context(), s.project(c.settings))
+			all := libraries(s.project(c.settings))
 			slices.Sort(c.want)
 			if got := names(all); !slices.Equal(got, c.want) {
 				t.Errorf("foreseen %v\nwant     %v", got, c.want)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const resolvedProject = `{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"/p","build":"/p/target","sources":[],"testSources":[],"releases":[17],"toolchain":false,"repackage":{"skip":"false","excludes":["x:y","x:z:c"],"layers":"true","version":"4.1.2"}}
+const resolvedProject = `{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"/p","build":"/p/target","sources":[],"testSources":[],"releases":[17],"toolchain":false,"repackage":{"skip":"false","excludes":["x:y","x:z:c"],"includeOptional":"true","version":"4.1.2"}}
 `
 const resolvedDependencies = `{"event":"dependencies","project":"g:a","time":1795417330859,"repository":"/m2","dependencies":[{"group":"org.x","artifact":"lib","version":"1","classifier":"","extension":"jar","scope":"compile","optional":true,"file":"/m2/org/x/lib/1/lib-1.jar"}]}
 `
@@ -20,7 +20,7 @@ func TestReadReportOfAResolution(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.Project("g:a")
-	if s := p.Repackage; s == nil || s.Version != "4.1.2" || s.Layers != "true" || len(s.Excludes) != 2 || s.Excludes[1] != "x:z:c" {
+	if s := p.Repackage; s == nil || s.Version != "4.1.2" || s.IncludeOptional != "true" || len(s.Excludes) != 2 || s.Excludes[1] != "x:z:c" {
 		t.Errorf("settings %+v", s)
 	}
 	want := Dependency{Group: "org.x", Artifact: "lib", Version: "1", Extension: "jar", Scope: "compile", Optional: true, File: "/m2/org/x/lib/1/lib-1.jar"}

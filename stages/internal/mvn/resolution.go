@@ -16,9 +16,6 @@ type Repackage struct {
 	Includes             []string `json:"includes"`        // group:artifact[:classifier]
 	Excludes             []string `json:"excludes"`        // likewise
 	IncludeOptional      string   `json:"includeOptional"`
-	IncludeTools         string   `json:"includeTools"`
-	IncludeLayerTools    string   `json:"includeLayerTools"`
-	Layers               string   `json:"layers"`        // whether they are enabled
 	LayoutFactory        string   `json:"layoutFactory"` // "true" when the project has its own
 }
 

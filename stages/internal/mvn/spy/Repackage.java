@@ -29,8 +29,6 @@ final class Repackage {
         {"includes", "spring-boot.includes"},
         {"excludes", "spring-boot.excludes"},
         {"includeOptional", null},
-        {"includeTools", null},
-        {"layers", null},
         {"layoutFactory", null},
     };
 
@@ -91,22 +89,13 @@ final class Repackage {
                 }
             } else if (name.endsWith("cludes")) {
                 settings.put(name, coordinates(child));
-            } else if (name.equals("layers")) {
-                put(settings, "layers", child.getChild("enabled"));
-                put(settings, "includeLayerTools", child.getChild("includeLayerTools"));
             } else if (name.equals("layoutFactory")) {
                 settings.put(name, "true");
-            } else {
-                put(settings, name, child);
+            } else if (child.getValue() != null) {
+                settings.put(name, child.getValue().trim());
             }
         }
         return settings;
-    }
-
-    private static void put(Map<String, Object> settings, String name, Xpp3Dom value) {
-        if (value != null && value.getValue() != null) {
-            settings.put(name, value.getValue().trim());
-        }
     }
 
     /** As Maven's own parameter evaluation has it. */
