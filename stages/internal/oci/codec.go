@@ -110,7 +110,7 @@ func Zstd(level zstd.EncoderLevel) Codec {
 	}
 	const size = zstdWindow
 	return Codec{
-		Name:      fmt.Sprintf("zstd %s frames of %d window of %d, %s", level, size, zstdWindow, library),
+		Name:      fmt.Sprintf("zstd %s frames of %d window of %d without checksums, %s", level, size, zstdWindow, library),
 		MediaType: MediaTypeLayerZstd,
 		blockSize: size,
 		// The block, as much again where it does not compress, and the
@@ -134,7 +134,7 @@ func Zstd(level zstd.EncoderLevel) Codec {
 func zstdBest() Codec {
 	const level, size = zstd.SpeedBestCompression, 2 * zstdWindow
 	return Codec{
-		Name:      fmt.Sprintf("zstd %s streamed frames of %d window of %d, %s", level, size, zstdWindow, library),
+		Name:      fmt.Sprintf("zstd %s streamed frames of %d window of %d without checksums, %s", level, size, zstdWindow, library),
 		MediaType: MediaTypeLayerZstd,
 		blockSize: size,
 		memory:    36<<20 + zstdWindow,
@@ -156,8 +156,11 @@ func zstdBest() Codec {
 	}
 }
 
+// newZstd makes frames without checksums of their own: whoever unpacks a layer
+// compares the digest of the blob and that of the tar, and would do a third sum
+// for nothing.
 func newZstd(level zstd.EncoderLevel) (*zstd.Encoder, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
 		zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)) // one window of history instead of two
 	if err != nil {
 		return nil, fmt.Errorf("start zstd %s: %w", level, err)
