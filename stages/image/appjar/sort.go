@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,12 +24,15 @@ import (
 func (a *App) hash(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	buffers := sync.Pool{New: func() any { return new([128 << 10]byte) }}
 	each := func(name string, size int64, digest *cache.Digest, open func() (io.ReadCloser, error)) {
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			d, err := sum(open, size)
+			buffer := buffers.Get().(*[128 << 10]byte)
+			defer buffers.Put(buffer)
+			d, err := sum(open, size, buffer[:])
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -56,15 +60,15 @@ func (a *App) hash(ctx context.Context) error {
 	return group.Wait()
 }
 
-// sum reads size bytes, and refuses more and fewer.
-func sum(open func() (io.ReadCloser, error), size int64) (cache.Digest, error) {
+// sum reads size bytes by way of buffer, and refuses more and fewer.
+func sum(open func() (io.ReadCloser, error), size int64, buffer []byte) (cache.Digest, error) {
 	r, err := open()
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
 	h := sha256.New()
-	n, err := io.CopyBuffer(h, io.LimitReader(r, size+1), make([]byte, 128<<10))
+	n, err := io.CopyBuffer(h, io.LimitReader(r, size+1), buffer)
 	switch {
 	case err != nil:
 		return "", err
