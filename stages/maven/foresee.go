@@ -28,7 +28,7 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 			return known
 		}
 		j.foretold = true
-		if all := libraries(p); len(all) > 0 && ctx.Err() == nil {
+		if all := packager(p)(p); len(all) > 0 && ctx.Err() == nil {
 			s.deps.Foreseen(all)
 		}
 		return true
@@ -40,8 +40,7 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 // is does not show beforehand.
 func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) {
 	for _, p := range j.wanted(projects) {
-		boot := p.Repackage != nil && p.Repackage.Skip != "true"
-		if !boot && p.Quarkus == "" || p.Packaging == "pom" {
+		if packager(p) == nil {
 			continue
 		}
 		if likely != nil {
@@ -58,15 +57,32 @@ func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) 
 	return likely, true
 }
 
-// libraries are those that p's packager will pack.
-func libraries(p *mvn.Project) []Foreseen {
+// packager names the libraries of what p's plug-ins make of it; nil where they
+// make no application whose form is known.
+func packager(p *mvn.Project) func(*mvn.Project) []Foreseen {
+	boot := p.Repackage != nil && p.Repackage.Skip != "true"
 	switch {
-	case p.Quarkus != "" && p.Repackage == nil:
-		return fastJar(p)
-	case p.Quarkus == "":
-		return repackaged(p)
+	case p.Packaging == "pom" || boot && p.Quarkus != "":
+		return nil
+	case boot:
+		return repackaged
+	case p.Quarkus != "":
+		return fastJar
+	case p.Thin:
+		return thinJar
 	}
 	return nil
+}
+
+// thinJar are the libraries of an application whose own jar names them.
+func thinJar(p *mvn.Project) []Foreseen {
+	var all []Foreseen
+	for _, d := range released(p.Resolution) {
+		if d.Scope == "compile" || d.Scope == "runtime" {
+			all = append(all, Foreseen{Name: filepath.Base(d.File), File: d.File})
+		}
+	}
+	return all
 }
 
 // released are the jars of Maven's repository that nobody builds anew. Those of

@@ -49,7 +49,7 @@ func TestForeseenOfAFastJar(t *testing.T) {
 			if c.none {
 				want = nil
 			}
-			all := libraries(p)
+			all := fastJar(p)
 			if got := names(all); !slices.Equal(got, want) {
 				t.Errorf("foreseen %v\nwant     %v", got, want)
 			}
@@ -57,10 +57,6 @@ func TestForeseenOfAFastJar(t *testing.T) {
 				if rel, err := filepath.Rel(s.root, f.File); err != nil || !filepath.IsLocal(rel) {
 					t.Errorf("%s comes from %s", f.Name, f.File)
 				}
-			}
-			p.Repackage = &mvn.Repackage{Version: "3.5.7"}
-			if all := libraries(p); all != nil {
-				t.Errorf("of a module that two packagers make an application of: %v", all)
 			}
 		})
 	}

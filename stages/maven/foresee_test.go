@@ -126,7 +126,7 @@ func TestForeseenFollowsThePackagersRules(t *testing.T) {
 		"a layout of the project's": {mvn.Repackage{Version: "4.1.2", LayoutFactory: "true"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := libraries(s.project(c.settings))
+			all := repackaged(s.project(c.settings))
 			slices.Sort(c.want)
 			if got := names(all); !slices.Equal(got, c.want) {
 				t.Errorf("foreseen %v\nwant     %v", got, c.want)
@@ -137,6 +137,42 @@ func TestForeseenFollowsThePackagersRules(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestForeseenOfAThinJar(t *testing.T) {
+	s := &shelf{root: t.TempDir()}
+	s.add(t, "org.x:lib:1", "", nil)
+	s.add(t, "org.x:starter:1", "dependencies-starter", nil)
+	s.add(t, "org.x:native:1:linux", "", func(d *mvn.Dependency) { d.Scope = "runtime"; d.Optional = true })
+	s.add(t, "org.x:api:2", "", func(d *mvn.Dependency) { d.Scope = "provided" })
+	s.add(t, "org.x:moving:1-SNAPSHOT", "", nil)
+	p := s.project(mvn.Repackage{})
+	p.Repackage, p.Thin = nil, true
+	if got, want := names(packager(p)(p)), []string{"lib-1.jar", "native-1-linux.jar", "starter-1.jar"}; !slices.Equal(got, want) {
+		t.Errorf("foreseen %v\nwant     %v", got, want)
+	}
+}
+
+// TestPackager: where two make an application of a module, none is chosen.
+func TestPackager(t *testing.T) {
+	boot := &mvn.Repackage{Version: "4.1.2"}
+	for name, c := range map[string]struct {
+		project mvn.Project
+		known   bool
+	}{
+		"none":                         {mvn.Project{Packaging: "jar"}, false},
+		"Spring Boot":                  {mvn.Project{Packaging: "war", Repackage: boot}, true},
+		"Spring Boot in a parent":      {mvn.Project{Packaging: "pom", Repackage: boot}, false},
+		"Spring Boot, skipped":         {mvn.Project{Packaging: "jar", Repackage: &mvn.Repackage{Version: "4.1.2", Skip: "true"}}, false},
+		"skipped for a thin one":       {mvn.Project{Packaging: "jar", Repackage: &mvn.Repackage{Version: "4.1.2", Skip: "true"}, Thin: true}, true},
+		"Quarkus":                      {mvn.Project{Packaging: "quarkus", Quarkus: "3.20.0"}, true},
+		"Quarkus and Spring Boot both": {mvn.Project{Packaging: "jar", Quarkus: "3.20.0", Repackage: boot}, false},
+		"thin":                         {mvn.Project{Packaging: "jar", Thin: true}, true},
+	} {
+		if known := packager(&c.project) != nil; known != c.known {
+			t.Errorf("%s: known %t", name, known)
+		}
 	}
 }
 

@@ -42,13 +42,16 @@ type Project struct {
 	Repackage *Repackage `json:"repackage"`
 	// Quarkus is the version of Quarkus' plug-in where that makes an application
 	// of it in the usual form; else empty.
-	Quarkus   string    `json:"quarkus"`
+	Quarkus string `json:"quarkus"`
+	// Thin is whether its own jar is one, with all that its manifest's class path
+	// names copied beside it.
+	Thin      bool      `json:"thin"`
 	State     string    `json:"-"` // ProjectSucceeded, …; empty when it was never reached
 	File      string    `json:"-"` // the main artifact's file
 	Attached  []Attach  `json:"-"` // further artifacts
 	Classpath []Library `json:"-"` // resolved dependencies of scope compile and runtime
-	// Resolution is what Maven resolved before its first mojo, where Repackage
-	// or Quarkus is known; nil until then.
+	// Resolution is what Maven resolved before its first mojo, where Repackage,
+	// Quarkus or Thin is set; nil until then.
 	Resolution *Resolution `json:"-"`
 }
 

@@ -73,7 +73,7 @@ final class Repackage {
         return plugin != null && plugin.getExecutions().stream().anyMatch(e -> runs(e, goal));
     }
 
-    private static boolean runs(PluginExecution e, String goal) {
+    static boolean runs(PluginExecution e, String goal) {
         return e.getGoals().contains(goal) && !"none".equals(e.getPhase());
     }
 
@@ -136,7 +136,7 @@ final class Repackage {
         return all;
     }
 
-    private static String text(Xpp3Dom parent, String name) {
+    static String text(Xpp3Dom parent, String name) {
         Xpp3Dom child = parent.getChild(name);
         return child == null || child.getValue() == null ? "" : child.getValue().trim();
     }

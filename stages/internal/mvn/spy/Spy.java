@@ -97,6 +97,18 @@ public final class Spy extends AbstractEventSpy {
         }
     }
 
+    private boolean thin(MavenProject p) {
+        try {
+            boolean thin = Thin.is(p);
+            if (thin) {
+                resolution.await(p);
+            }
+            return thin;
+        } catch (Exception | LinkageError e) {
+            return false;
+        }
+    }
+
     private void execution(ExecutionEvent e) {
         switch (e.getType()) {
             case SessionStarted:
@@ -149,6 +161,7 @@ public final class Spy extends AbstractEventSpy {
                     .put("toolchain", compiler.elsewhere())
                     .put("repackage", repackage(session, p))
                     .put("quarkus", quarkus(session, p))
+                    .put("thin", thin(p))
                     .write();
         }
         List<String> halt = Arrays.asList(String.valueOf(System.getenv("FASTSHIP_MAVEN_HALT")).split(","));
