@@ -6,10 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness gives way to what others do with all but a tenth of a processor
-// (sched(7): weight 110 against 1024), so that nobody who waits for the work
-// waits forever.
-const niceness = 10
+// niceness leaves a third of the time of a thread of normal priority, where both
+// want the same processor (sched(7): weight 335 against 1024).
+const niceness = 5
 
 // lower gives the goroutine a thread of low priority, which ends with it: an
 // unprivileged process cannot raise it again.

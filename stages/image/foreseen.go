@@ -43,6 +43,7 @@ type ahead struct {
 	watch  *jre.Watch    // of what is written; nil when nobody will want to know
 	coming *coming       // is told of layers as soon as one of them is new
 	taken  chan struct{} // closed when Run has begun
+	hurry  func()        // tells that Run waits
 
 	mu     sync.Mutex
 	known  map[appjar.Entry]cache.Digest // of the libraries
@@ -63,8 +64,9 @@ func (s *Step) makeAhead(ctx context.Context) {
 	select {
 	case libraries := <-s.foreseen:
 		s.settle(ctx)
+		ctx, hurry := aside.With(ctx)
 		a := &ahead{
-			taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
+			hurry: hurry, taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
 			coming: s.coming(context.WithoutCancel(ctx), 0), // it is withdrawn below, or by Run
 		}
 		files, err := a.read(ctx, libraries, openReleased(s.deps.State))
@@ -101,6 +103,7 @@ func (s *Step) takeAhead() *ahead {
 	defer s.mu.Unlock()
 	s.running = true
 	if s.ahead != nil {
+		s.ahead.hurry()
 		close(s.ahead.taken)
 	}
 	return s.ahead
@@ -109,7 +112,7 @@ func (s *Step) takeAhead() *ahead {
 // writeAhead makes the layers one at a time, giving way to the build. What is
 // wrong, Run will say.
 func (s *Step) writeAhead(ctx context.Context, a *ahead, libraries []layerFile) {
-	ctx = aside.With(ctx)
+	sortFiles(libraries)
 	files := map[string][]layerFile{appjar.Dependencies: libraries}
 	roles := divide(files, []string{appjar.Dependencies})
 	for _, i := range largestFirst(roles, files) {
@@ -119,12 +122,10 @@ func (s *Step) writeAhead(ctx context.Context, a *ahead, libraries []layerFile) 
 		if f == nil {
 			return
 		}
-		aside.Do(ctx, func() {
-			l, _, err := s.layer(ctx, key, role, files[role], func() { f.wrote.Store(true); a.coming.sure() }, a.watch)
-			if err == nil {
-				a.coming.has(l.Layer)
-			}
-		})
+		l, _, err := s.layer(ctx, key, role, files[role], func() { f.wrote.Store(true); a.coming.sure() }, a.watch)
+		if err == nil {
+			a.coming.has(l.Layer)
+		}
 		f.end()
 	}
 }

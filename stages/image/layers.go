@@ -66,9 +66,14 @@ func planLayers(app *appjar.App) (roles []string, _ map[string][]layerFile, err 
 	}
 	files[app.Layer] = append(files[app.Layer], layerFile{Path: home + "/app.jar", Digest: cache.FromSum(sum.Sum(nil)), size: size, open: pipe(app)})
 	for _, f := range files {
-		slices.SortFunc(f, func(a, b layerFile) int { return strings.Compare(a.Path, b.Path) })
+		sortFiles(f)
 	}
 	return divide(files, app.Layers), files, nil
+}
+
+// sortFiles is the order of a layer.
+func sortFiles(files []layerFile) {
+	slices.SortFunc(files, func(a, b layerFile) int { return strings.Compare(a.Path, b.Path) })
 }
 
 func pipe(app *appjar.App) func() (io.ReadCloser, error) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fastship/fastship/cache"
+	"github.com/fastship/fastship/internal/aside"
 	"github.com/fastship/fastship/stages/image/jre"
 	"github.com/fastship/fastship/stages/image/stored"
 	"github.com/fastship/fastship/stages/internal/oci"
@@ -101,7 +102,10 @@ func (s *Step) ready(ctx context.Context, files []layerFile, stays map[string]st
 				reasons[i] = u.Reason
 				return nil
 			}
-			out[i].Size, out[i].Write = size, func(w io.Writer) error { return f.rewrite(w, watch) }
+			out[i].Size, out[i].Write = size, func(w io.Writer) (err error) {
+				aside.Do(ctx, func() { err = f.rewrite(w, watch) })
+				return err
+			}
 			if err != nil {
 				return fmt.Errorf("read %s: %w", path.Base(f.Path), err)
 			}
