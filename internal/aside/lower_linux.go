@@ -10,9 +10,13 @@ import (
 // want the same processor (sched(7): weight 335 against 1024).
 const niceness = 5
 
-// lower gives the goroutine a thread of low priority, which ends with it: an
-// unprivileged process cannot raise it again.
+// lower gives the goroutine a thread of lower priority than it had, which ends
+// with it: an unprivileged process cannot raise it again.
 func lower() {
 	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness)
+	thread := unix.Gettid()
+	if kernels, err := unix.Getpriority(unix.PRIO_PROCESS, thread); err == nil {
+		usual := 20 - kernels // getpriority(2): the kernel's are 40 to 1
+		_ = unix.Setpriority(unix.PRIO_PROCESS, thread, usual+niceness)
+	}
 }

@@ -64,6 +64,7 @@ func TestExpect(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
+		first int // what it is told of before it is told of blobs
 		blobs int
 		more  func(w http.ResponseWriter, r *http.Request) bool
 		same  bool // the image turns out to be the last one
@@ -73,6 +74,9 @@ func TestExpect(t *testing.T) {
 		"all of them":             {blobs: 2, want: []string{open, open, tag, put, put}},
 		"one of them":             {blobs: 1, want: []string{open, open, tag, put, put}},
 		"one too many":            {blobs: 3, want: []string{back, open, open, open, tag, put, put}},
+		"told twice":              {first: 1, blobs: 1, want: []string{open, open, tag, put, put}},
+		"told of nothing first":   {blobs: 2, want: []string{open, open, tag, put, put}},
+		"told of too much twice":  {first: 3, blobs: 3, want: []string{back, back, open, open, open, open, tag, put, put}},
 		"more than go at once":    {blobs: 40, want: []string{back, back, open, open, open, open, tag, put, put}},
 		"the registry is busy":    {blobs: 2, more: answer(2, http.StatusServiceUnavailable, open), want: []string{open, open, open, open, tag, put, put}},
 		"the registry forgot":     {blobs: 2, more: forgets(2), want: []string{open, open, open, open, tag, put, put, put, put}},
@@ -102,6 +106,7 @@ func TestExpect(t *testing.T) {
 			if c.same {
 				in = last
 			}
+			step.Expect(t.Context(), c.first)
 			_, withdraw := step.Expect(t.Context(), c.blobs)
 			for a := step.remote.ahead; len(a.places) < a.opened; { // else its requests mix with the push's own
 				time.Sleep(time.Millisecond)
