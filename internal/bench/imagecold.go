@@ -20,13 +20,15 @@ var coldWays = []struct{ name, keys string }{
 
 // imageCold makes the image where nothing of the application is known, with
 // the base at hand on both sides, and pushes it to a repository that has the
-// base alone. The bounds are for the first way.
+// base alone. Every run has a line changed, so that Maven runs and libraries are
+// foreseen; what Maven waits for that shows beside the run of a change whose
+// libraries are known. The bounds are for the first way, and for the image of a
+// jar that is there.
 func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 	seed := filepath.Join(i.dir, "cache")
-	defer i.configure(i.meter.address + "/orders")
 	bases := make([]string, len(coldWays))
 	images, ours := make([]sample, len(coldWays)), make([]sample, len(coldWays)) // ours: image and push
-	var jibs sample
+	var jibs, more, alone sample
 	for w, way := range coldWays {
 		if err := i.configure(i.meter.address+"/orders", way.keys); err != nil {
 			return nil, err
@@ -38,14 +40,36 @@ func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 		bases[w] = first.base
 	}
 	for n := range imagePairs {
+		known, err := i.known(ctx, 100*n)
+		if err != nil {
+			return nil, err
+		}
 		fmt.Printf("round %d:", n+1)
 		for w, way := range coldWays {
-			r, err := i.cold(ctx, seed, fmt.Sprint("cold-", w, "-", n), way.keys, bases[w])
+			if err := i.ours.edit(100*n + w + 1); err != nil {
+				return nil, err
+			}
+			repository := fmt.Sprint("cold-", w, "-", n)
+			err := i.forgetful(seed, repository, way.keys, bases[w], func(cache string) error {
+				r, err := i.run(ctx, cache)
+				images[w], ours[w] = append(images[w], r.image), append(ours[w], r.image+r.push)
+				if w == 0 {
+					more = append(more, r.wall-known.wall)
+				}
+				fmt.Printf(" fastship, %s: image %.2f s + push %.2f s;", way.name, r.image, r.push)
+				return err
+			})
 			if err != nil {
 				return nil, err
 			}
-			images[w], ours[w] = append(images[w], r.image), append(ours[w], r.image+r.push)
-			fmt.Printf(" fastship, %s: image %.2f s + push %.2f s;", way.name, r.image, r.push)
+		}
+		err = i.forgetful(seed, fmt.Sprint("alone-", n), coldWays[0].keys, bases[0], func(cache string) error {
+			took, err := i.image(ctx, cache)
+			alone = append(alone, took)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 		j := i.jib
 		j.to = fmt.Sprintf("%s/jibcold%d", i.meter.address, n)
@@ -58,39 +82,70 @@ func imageCold(ctx context.Context, i *imageHost) ([]bound, error) {
 			return nil, err
 		}
 		jibs = append(jibs, mojo)
-		fmt.Printf(" Jib's mojo %.2f s\n", mojo)
+		fmt.Printf(" of the jar alone %.2f s; Jib's mojo %.2f s\n", alone[n], mojo)
 	}
 	for w, way := range coldWays {
 		fmt.Printf("%s: image %v s; image and push %v s, of Jib's mojo %v\n", way.name, images[w], ours[w], ratios(ours[w], jibs))
 	}
+	fmt.Printf("%s: the whole run takes %v s longer than where the libraries are known, of Jib's mojo %v\n", coldWays[0].name, more, ratios(more, jibs))
 	return []bound{
 		{"image cold, base cached, zstd", images[0], 1, "s"},
 		{"image cold and its push, zstd, of Jib's mojo cold", ratios(ours[0], jibs), 0.2, "×"},
-	}, nil
+		{"image cold of a jar that is there, zstd", alone, 1, "s"},
+	}, i.configure(i.meter.address + "/orders")
 }
 
-// cold runs once with a cache like seed that has forgotten the application,
-// and pushes to a repository that has the base alone.
-func (i *imageHost) cold(ctx context.Context, seed, repository, keys, base string) (ran, error) {
+// known is the run of a one-line change with everything else known.
+func (i *imageHost) known(ctx context.Context, n int) (ran, error) {
+	if err := i.configure(i.meter.address+"/orders", coldWays[0].keys); err != nil {
+		return ran{}, err
+	}
+	return i.changed(ctx, n)
+}
+
+// forgetful configures a repository that has the base alone, and calls run with
+// the variable for a cache like seed that has forgotten the application.
+func (i *imageHost) forgetful(seed, repository, keys, base string, run func(cache string) error) error {
 	cache := filepath.Join(i.dir, repository)
 	defer os.RemoveAll(cache)
 	if err := linkTree(cache, seed); err != nil {
-		return ran{}, err
+		return err
 	}
 	if err := forgetApplication(cache); err != nil {
-		return ran{}, err
+		return err
 	}
 	if err := forgetPushes(cache); err != nil {
-		return ran{}, err
+		return err
 	}
 	os.RemoveAll(filepath.Join(i.ours.dir, ".fastship"))
 	if err := i.configure(i.meter.address+"/"+repository, keys); err != nil {
-		return ran{}, err
+		return err
 	}
 	if err := i.mount(repository, "orders", base); err != nil {
-		return ran{}, err
+		return err
 	}
-	return i.run(ctx, "FASTSHIP_CACHE_DIR="+cache)
+	return run("FASTSHIP_CACHE_DIR=" + cache)
+}
+
+// image makes the image of the jar that Maven made last, and returns how long
+// its stage took, seconds.
+func (i *imageHost) image(ctx context.Context, cache string) (float64, error) {
+	file := filepath.Join(i.dir, "alone.json")
+	if _, err := command(ctx, i.ours.dir, append(i.env, cache), i.fastship, "image", "build", ".", "--result", file); err != nil {
+		return 0, err
+	}
+	var result struct {
+		Stages map[string]struct{ Seconds float64 }
+		Image  struct{ Layers []struct{ Name string } }
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &result)
+	}
+	if err == nil && (len(result.Image.Layers) < 10 || result.Stages["image"].Seconds == 0) {
+		err = fmt.Errorf("no image of many layers was made: %s", b)
+	}
+	return result.Stages["image"].Seconds, err
 }
 
 // linkTree makes a tree of links to the files of another: nothing is written
