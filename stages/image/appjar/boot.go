@@ -122,7 +122,7 @@ func (a *App) bootLayers(m manifest, p packaging, classes string) error {
 }
 
 // jarMode begins the names of the jars that work on a packed jar, which the
-// image has not. Their place is beside the class path, or from Boot 3.3 on it.
+// image has not. The packager lists them on the class path.
 const jarMode = "spring-boot-jarmode-"
 
 // bootLibraries names the entries of the libraries in class path order.
