@@ -70,16 +70,20 @@ func (s *Step) makeAhead(ctx context.Context) {
 			coming: s.coming(context.WithoutCancel(ctx), 0), // it is withdrawn below, or by Run
 		}
 		files, err := a.read(ctx, libraries, openReleased(s.deps.State))
-		if err != nil || !s.offer(a) {
-			return // Run reads them where the application has them
-		}
 		if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
 			a.watch = jre.NewWatch(libraryJars(files))
+		}
+		if err != nil || !s.offer(a) {
+			return // Run reads them where the application has them
 		}
 		s.writeAhead(ctx, a, files)
 		select {
 		case <-a.taken:
 		case <-ctx.Done():
+		}
+		select {
+		case <-a.taken: // Run ends what it has no use for
+		default:
 			a.coming.over(context.WithoutCancel(ctx))
 		}
 	case <-ctx.Done():
