@@ -1,7 +1,6 @@
 package maven
 
 import (
-	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +14,10 @@ type Foreseen struct {
 	File string // the jar in Maven's repository, absolute
 }
 
-// foresee follows Maven, and tells the application's libraries as soon as Maven
-// has resolved them. Its end is waited for by stop. Whatever it cannot tell is
-// nobody's loss: the image's step reads what Maven really made.
-func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func()) {
+// foresee follows Maven until stop, which waits for its end, and tells the
+// application's libraries as soon as Maven has resolved them. Whatever it cannot
+// tell is nobody's loss: the image's step reads what Maven really made.
+func (s *Step) foresee(j *job, watch *mvn.Watch) (stop func()) {
 	if s.deps.Foreseen == nil || j.foretold {
 		return func() {}
 	}
@@ -28,7 +27,7 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 			return known
 		}
 		j.foretold = true
-		if all := packager(p)(p); len(all) > 0 && ctx.Err() == nil {
+		if all := packager(p)(p); len(all) > 0 {
 			s.deps.Foreseen(all)
 		}
 		return true
@@ -36,8 +35,8 @@ func (s *Step) foresee(ctx context.Context, j *job, watch *mvn.Watch) (stop func
 }
 
 // likely is the module that will most likely be the application, nil before its
-// dependencies are known. With known, no more is to be learned: which module it
-// is does not show beforehand.
+// dependencies are known. With known, no more is to be learned: it is here, or
+// which module it is does not show beforehand.
 func (j *job) likely(projects []*mvn.Project) (likely *mvn.Project, known bool) {
 	for _, p := range j.wanted(projects) {
 		if packager(p) == nil {

@@ -57,7 +57,7 @@ type packaging struct {
 func newPackaging(r *mvn.Repackage) *packaging {
 	p := &packaging{settings: r, manifests: newGlance(), types: []string{"annotation-processor", "dependencies-starter"}}
 	optional := "true"
-	if major, _ := release(r.Version); major >= 4 {
+	if major(r.Version) >= 4 {
 		p.types, optional = append(p.types, "development-tool"), "false"
 	}
 	p.includeOptional = cmp.Or(r.IncludeOptional, optional) == "true"
@@ -67,13 +67,11 @@ func newPackaging(r *mvn.Repackage) *packaging {
 	return p
 }
 
-// release is the major and minor number of a version of Spring Boot.
-func release(version string) (major, minor int) {
-	first, rest, _ := strings.Cut(version, ".")
-	second, _, _ := strings.Cut(rest, ".")
-	major, _ = strconv.Atoi(first) // 0 for what is no number
-	minor, _ = strconv.Atoi(second)
-	return major, minor
+// major is the first number of a version; 0 when it begins with none.
+func major(version string) int {
+	first, _, _ := strings.Cut(version, ".")
+	n, _ := strconv.Atoi(first) // 0 for what is no number
+	return n
 }
 
 func (p *packaging) has(d mvn.Dependency) bool {

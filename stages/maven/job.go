@@ -45,7 +45,7 @@ type job struct {
 	arguments []string // Maven's, without the spy's
 	tuning    tuning   // settled just before Maven starts
 	archive   classArchive
-	foretold  bool // Foreseen has been told
+	foretold  bool // an attempt has told Foreseen all there is to tell
 }
 
 // prepare reads what there is to read and writes nothing.

@@ -135,7 +135,7 @@ func (s *Step) attempt(ctx context.Context, env runner.Env, j *job, halt bool) (
 		}
 	}
 	env.Waiting()
-	unfollow := s.foresee(ctx, j, watch)
+	unfollow := s.foresee(j, watch)
 	a.exit, err = proc.Run(ctx, proc.Cmd{
 		Path:   j.launcher.Path,
 		Args:   append(slices.Clone(j.arguments), watch.Arg(j.args.Extensions())),

@@ -157,6 +157,7 @@ func lookup(environ []string) func(name string) (string, bool) {
 	}
 }
 
+// foreseen hands libraries from stage to stage: these do not know one another.
 func foreseen(libraries []maven.Foreseen) []image.Foreseen {
 	list := make([]image.Foreseen, len(libraries))
 	for i, l := range libraries {
@@ -165,13 +166,14 @@ func foreseen(libraries []maven.Foreseen) []image.Foreseen {
 	return list
 }
 
-// mavenStep tells foreseen of the application's libraries while Maven runs.
-func mavenStep(opt Options, memory *memory, foreseen func([]maven.Foreseen)) *maven.Step {
+// mavenStep tells tell of the application's libraries while Maven runs; nil is
+// told nothing.
+func mavenStep(opt Options, memory *memory, tell func([]maven.Foreseen)) *maven.Step {
 	config := opt.Spec.Maven
 	config.Dir, config.Main = opt.Dir, opt.Spec.Image.Main
 	return maven.New(config, maven.Deps{
 		Cache: &memory.Cache, Mavens: &memory.pinned, Local: &memory.local, Repositories: &memory.repositories, CI: opt.CI,
-		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain, Foreseen: foreseen,
+		Environ: opt.Environ, Home: opt.Home, Secret: opt.Secret, State: opt.stateDir(), Explain: opt.Explain, Foreseen: tell,
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 
 const resolvedProject = `{"event":"project","group":"g","artifact":"a","version":"1","packaging":"jar","basedir":"/p","build":"/p/target","sources":[],"testSources":[],"releases":[17],"toolchain":false,"repackage":{"skip":"false","excludes":["x:y","x:z:c"],"includeOptional":"true","version":"4.1.2"}}
 `
-const resolvedDependencies = `{"event":"dependencies","project":"g:a","time":1795417330859,"repository":"/m2","dependencies":[{"group":"org.x","artifact":"lib","version":"1","classifier":"","extension":"jar","scope":"compile","optional":true,"file":"/m2/org/x/lib/1/lib-1.jar"}]}
+const resolvedDependencies = `{"event":"dependencies","project":"g:a","repository":"/m2","dependencies":[{"group":"org.x","artifact":"lib","version":"1","classifier":"","extension":"jar","scope":"compile","optional":true,"file":"/m2/org/x/lib/1/lib-1.jar"}]}
 `
 
 func TestReadReportOfAResolution(t *testing.T) {
@@ -24,7 +24,7 @@ func TestReadReportOfAResolution(t *testing.T) {
 		t.Errorf("settings %+v", s)
 	}
 	want := Dependency{Group: "org.x", Artifact: "lib", Version: "1", Extension: "jar", Scope: "compile", Optional: true, File: "/m2/org/x/lib/1/lib-1.jar"}
-	if s := p.Resolution; s == nil || s.Repository != "/m2" || s.Time().UnixMilli() != 1795417330859 || len(s.Dependencies) != 1 || s.Dependencies[0] != want {
+	if s := p.Resolution; s == nil || s.Repository != "/m2" || len(s.Dependencies) != 1 || s.Dependencies[0] != want {
 		t.Errorf("resolution %+v", s)
 	}
 	if r, err := ReadReport(strings.NewReader(resolvedDependencies)); err != nil || len(r.Projects) != 0 {

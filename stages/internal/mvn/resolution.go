@@ -1,9 +1,6 @@
 package mvn
 
-import (
-	"encoding/json"
-	"time"
-)
+import "encoding/json"
 
 // Repackage are the settings of spring-boot-maven-plugin's goal repackage that
 // decide on an application's libraries, as written: empty where nothing is.
@@ -23,12 +20,8 @@ type Repackage struct {
 // those of its tests.
 type Resolution struct {
 	Repository   string       `json:"repository"` // Maven's, absolute
-	Millis       int64        `json:"time"`       // since the epoch
 	Dependencies []Dependency `json:"dependencies"`
 }
-
-// Time is when Maven had resolved them.
-func (r *Resolution) Time() time.Time { return time.UnixMilli(r.Millis) }
 
 // Dependency is a resolved dependency, with all that packagers ask about.
 type Dependency struct {

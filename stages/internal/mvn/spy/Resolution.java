@@ -1,5 +1,6 @@
 package fastship;
 
+import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.maven.project.DependencyResolutionRequest;
@@ -46,7 +47,6 @@ final class Resolution {
         }
         Report.Line line = report.line("dependencies")
                 .put("project", project)
-                .put("time", System.currentTimeMillis())
                 .put("repository", request.getRepositorySession().getLocalRepository().getBasedir());
         for (Dependency d : result.getResolvedDependencies()) {
             Artifact a = d.getArtifact();
@@ -69,6 +69,6 @@ final class Resolution {
     /** Whether a resolution takes what the application needs where it runs; one for a compiler alone does not. */
     private static boolean covers(DependencyFilter filter) {
         Dependency runtime = new Dependency(new DefaultArtifact("fastship:probe:1"), "runtime");
-        return filter == null || filter.accept(new DefaultDependencyNode(runtime), java.util.Collections.emptyList());
+        return filter == null || filter.accept(new DefaultDependencyNode(runtime), Collections.emptyList());
     }
 }

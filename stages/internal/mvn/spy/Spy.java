@@ -72,40 +72,18 @@ public final class Spy extends AbstractEventSpy {
         }
     }
 
-    /** How Spring Boot packages the module's application, if at all; its dependencies are told once resolved. */
-    private Map<String, Object> repackage(MavenSession session, MavenProject p) {
+    /** Adds how the module's application is packaged, where that can be foreseen: its dependencies are told once resolved. */
+    private void packaging(MavenSession session, MavenProject p, Report.Line line) {
         try {
-            Map<String, Object> settings = Repackage.of(session, p);
-            if (settings != null) {
-                resolution.await(p);
-            }
-            return settings;
-        } catch (Exception | LinkageError e) {
-            return null;
-        }
-    }
-
-    private String quarkus(MavenSession session, MavenProject p) {
-        try {
-            String version = Quarkus.version(session, p);
-            if (version != null) {
-                resolution.await(p);
-            }
-            return version;
-        } catch (Exception | LinkageError e) {
-            return null;
-        }
-    }
-
-    private boolean thin(MavenProject p) {
-        try {
+            Map<String, Object> repackage = Repackage.of(session, p);
+            String quarkus = Quarkus.version(session, p);
             boolean thin = Thin.is(p);
-            if (thin) {
+            line.put("repackage", repackage).put("quarkus", quarkus).put("thin", thin);
+            if (repackage != null || quarkus != null || thin) {
                 resolution.await(p);
             }
-            return thin;
         } catch (Exception | LinkageError e) {
-            return false;
+            return; // as above
         }
     }
 
@@ -148,7 +126,7 @@ public final class Spy extends AbstractEventSpy {
             enforcer.read(p);
             Compiler compiler = new Compiler(session, p);
             fits &= "pom".equals(p.getPackaging()) || compiler.fits(major);
-            report.line("project")
+            Report.Line line = report.line("project")
                     .put("group", p.getGroupId())
                     .put("artifact", p.getArtifactId())
                     .put("version", p.getVersion())
@@ -158,11 +136,9 @@ public final class Spy extends AbstractEventSpy {
                     .put("sources", p.getCompileSourceRoots())
                     .put("testSources", p.getTestCompileSourceRoots())
                     .put("releases", compiler.releases())
-                    .put("toolchain", compiler.elsewhere())
-                    .put("repackage", repackage(session, p))
-                    .put("quarkus", quarkus(session, p))
-                    .put("thin", thin(p))
-                    .write();
+                    .put("toolchain", compiler.elsewhere());
+            packaging(session, p, line);
+            line.write();
         }
         List<String> halt = Arrays.asList(String.valueOf(System.getenv("FASTSHIP_MAVEN_HALT")).split(","));
         boolean unfit = (!fits && halt.contains("releases"))
