@@ -5,16 +5,23 @@ import (
 	"sync"
 )
 
-// Preparer is a Step that can learn something before its input is there: what
-// this machine and other ones are, not what they will be given to do.
+// Preparer is a Step that can do something before its input is there: learn
+// what this machine and other ones are, and make what its input will most likely
+// ask for.
 type Preparer interface {
-	// Prepare finds out, by reading only, what Run will want to know, and
-	// keeps it in the step. It is called at most once, in a run and never in a
-	// dry run, after all Checks and while a step before it waits for something
-	// (Env.Waiting); a run that waits for nothing goes without. Run may begin
-	// before Prepare has returned: what they share they guard. ctx ends with
-	// the step. What Prepare cannot find, Run finds, or says why not; a panic
-	// is a warning.
+	// Prepare finds out what Run will want to know, and keeps it in the step.
+	// It may also make what Run will most likely want, as long as that is right
+	// whatever the run comes to: it is kept in the cache, under a key that names
+	// all it is made of. Nothing else is written, and what is told to others is
+	// withdrawn where no Run takes it over.
+	//
+	// It is called at most once, in a run and never in a dry run, after all
+	// Checks and while a step before it waits for something (Env.Waiting); a run
+	// that waits for nothing goes without. It gives way to the step that waits.
+	// Run may begin before Prepare has returned: what they share they guard. ctx
+	// ends with the step, also where that never begins; the run waits for
+	// Prepare to return then. What Prepare cannot find or make, Run does, or
+	// says why not; a panic is a warning.
 	Prepare(ctx context.Context)
 }
 

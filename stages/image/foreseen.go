@@ -61,32 +61,48 @@ type flight struct {
 // makeAhead waits for libraries that are foreseen, and makes their layers. It
 // returns when they are Run's, or when there will be no Run.
 func (s *Step) makeAhead(ctx context.Context) {
+	var libraries []Foreseen
 	select {
-	case libraries := <-s.foreseen:
-		s.settle(ctx)
-		ctx, hurry := aside.With(ctx)
-		a := &ahead{
-			hurry: hurry, taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
-			coming: s.coming(context.WithoutCancel(ctx), 0), // it is withdrawn below, or by Run
-		}
-		files, err := a.read(ctx, libraries, openReleased(s.deps.State))
-		if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
-			a.watch = jre.NewWatch(libraryJars(files))
-		}
-		if err != nil || !s.offer(a) {
-			return // Run reads them where the application has them
-		}
-		s.writeAhead(ctx, a, files)
-		select {
-		case <-a.taken:
-		case <-ctx.Done():
-		}
-		select {
-		case <-a.taken: // Run ends what it has no use for
-		default:
-			a.coming.over(context.WithoutCancel(ctx))
-		}
+	case libraries = <-s.foreseen:
 	case <-ctx.Done():
+		return
+	}
+	s.settle(ctx)
+	ctx, hurry := aside.With(ctx)
+	a := &ahead{
+		hurry: hurry, taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
+		// What was told lives on when the step is over: Run, or handedOver's
+		// no, withdraws it.
+		coming: s.coming(context.WithoutCancel(ctx), 0),
+	}
+	files, err := a.read(ctx, libraries, openReleased(s.deps.State))
+	if err != nil {
+		return // Run reads them where the application has them
+	}
+	if s.config.Base == jlink && s.config.packing() != jarsVerbatim {
+		a.watch = jre.NewWatch(libraryJars(files))
+	}
+	if !s.offer(a) {
+		return
+	}
+	s.writeAhead(ctx, a, files)
+	if !a.handedOver(ctx) {
+		a.coming.over(context.WithoutCancel(ctx))
+	}
+}
+
+// handedOver waits until Run has begun, and tells whether it has: ctx ends soon
+// after a Run too.
+func (a *ahead) handedOver(ctx context.Context) bool {
+	select {
+	case <-a.taken:
+	case <-ctx.Done():
+	}
+	select {
+	case <-a.taken:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -120,18 +136,25 @@ func (s *Step) writeAhead(ctx context.Context, a *ahead, libraries []layerFile) 
 	files := map[string][]layerFile{appjar.Dependencies: libraries}
 	roles := divide(files, []string{appjar.Dependencies})
 	for _, i := range largestFirst(roles, files) {
-		role := roles[i]
-		key := s.layerKey(files[role])
-		ctx, f := a.begin(ctx, key)
-		if f == nil {
+		if !s.writeOneAhead(ctx, a, roles[i], files[roles[i]]) {
 			return
 		}
-		l, _, err := s.layer(ctx, key, role, files[role], func() { f.wrote.Store(true); a.coming.sure() }, a.watch)
-		if err == nil {
-			a.coming.has(l.Layer)
-		}
-		f.end()
 	}
+}
+
+// writeOneAhead makes a layer; false says that nothing more shall begin.
+func (s *Step) writeOneAhead(ctx context.Context, a *ahead, role string, files []layerFile) bool {
+	key := s.layerKey(files)
+	ctx, f := a.begin(ctx, key)
+	if f == nil {
+		return false
+	}
+	defer f.end() // after a panic too: Run waits for it
+	l, _, err := s.layer(ctx, key, role, files, func() { f.wrote.Store(true); a.coming.sure() }, a.watch)
+	if err == nil {
+		a.coming.has(l.Layer)
+	}
+	return true
 }
 
 // read hashes the libraries, as far as they are not known from the last
@@ -146,7 +169,7 @@ func (a *ahead) read(ctx context.Context, libraries []Foreseen, last *released) 
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			entry, digest, err := identify(l, last)
+			entry, digest, err := identify(ctx, l, last)
 			if err != nil {
 				return err
 			}
@@ -160,7 +183,9 @@ func (a *ahead) read(ctx context.Context, libraries []Foreseen, last *released) 
 	return files, group.Wait()
 }
 
-func identify(l Foreseen, last *released) (appjar.Entry, cache.Digest, error) {
+// identify reads a library, giving way to the build, unless the last
+// application had it.
+func identify(ctx context.Context, l Foreseen, last *released) (appjar.Entry, cache.Digest, error) {
 	f, err := os.Open(l.File)
 	if err != nil {
 		return appjar.Entry{}, "", err
@@ -174,7 +199,8 @@ func identify(l Foreseen, last *released) (appjar.Entry, cache.Digest, error) {
 		return entry, digest, nil
 	}
 	sum, crc := sha256.New(), crc32.NewIEEE()
-	size, err := io.Copy(io.MultiWriter(sum, crc), f)
+	var size int64
+	aside.Do(ctx, func() { size, err = io.Copy(io.MultiWriter(sum, crc), f) })
 	return appjar.Entry{Name: l.Name, Size: size, CRC: crc.Sum32()}, cache.FromSum(sum.Sum(nil)), err
 }
 

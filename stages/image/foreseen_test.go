@@ -86,7 +86,9 @@ func prepare(t *testing.T, base, state string, memory *cache.Cache, foreseen []F
 	p.end = cancel
 	t.Cleanup(cancel)
 	go func() { defer close(p.ended); p.Prepare(ctx) }()
-	p.Foresee(foreseen)
+	if foreseen != nil {
+		p.Foresee(foreseen)
+	}
 	return p
 }
 
@@ -225,14 +227,54 @@ func TestForeseenTooLate(t *testing.T) {
 	libraries := newShelf(t, "spring-core-7.jar")
 	p := prepare(t, "oci:"+baseLayout(t, runtime.GOARCH), t.TempDir(), newCache(t), nil)
 	p.run(t, libraries.application(t, nil))
+	told := len(p.layers)
 	p.Foresee(libraries.foreseen())
 	p.Foresee(libraries.foreseen())
-	p.end()
-	<-p.ended
-	if p.ahead != nil && len(p.ahead.known) > 0 {
-		t.Errorf("made ahead: %v", p.ahead.known)
+	<-p.ended // by itself
+	if p.ahead != nil || len(p.layers) > told {
+		t.Errorf("made ahead: %v, told of %v", p.ahead, p.layers)
 	}
 }
+
+// TestForeseenHandedOver: what Run has taken over is not withdrawn when its end
+// is heard of at the same time.
+func TestForeseenHandedOver(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // a select of two that are ready takes any
+		a := &ahead{taken: make(chan struct{})}
+		if a.handedOver(over) {
+			t.Fatal("nobody has taken it over")
+		}
+		close(a.taken)
+		if !a.handedOver(over) || !a.handedOver(t.Context()) {
+			t.Fatal("Run has taken it over")
+		}
+	}
+}
+
+// TestForeseenBreaks: a Prepare that panics lets nobody wait for it.
+func TestForeseenBreaks(t *testing.T) {
+	memory := newCache(t)
+	memory.Actions = broken{memory.Actions}
+	s := New(Config{Base: "oci:" + baseLayout(t, runtime.GOARCH)}, Deps{Cache: memory})
+	a := &ahead{flight: map[cache.Key]*flight{}, coming: &coming{}}
+	files := []layerFile{{Path: "app/lib/a.jar"}}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("nothing broke")
+			}
+		}()
+		s.writeOneAhead(t.Context(), a, "dependencies", files)
+	}()
+	a.await(t.Context(), s.layerKey(files))
+}
+
+// broken panics.
+type broken struct{ cache.ActionStore }
+
+func (broken) GetAction(context.Context, cache.Key) (cache.Action, error) { panic("broken") }
 
 // TestForeseenChanged: a library whose bytes are not those that its name and
 // size stood for the last time is not made a layer of.

@@ -86,11 +86,13 @@ type Deps struct {
 	// Zstd tells whether all that will pull a pushed image is known to read
 	// zstd layers. Nil means that nobody is known.
 	Zstd func(context.Context) bool
-	// Coming is told, once and as soon as it is sure, that a new image is being
-	// made, with how many blobs of its own at least. What it returns is told of
-	// each layer that is whole in Cache, while others are still being made, and
-	// of the end: when there will be no image after all, or when the run is
-	// over. Coming and layer return at once. Nil tells nobody.
+	// Coming is told, as soon as that is sure, that a new image is being made,
+	// with how many blobs of its own at least; before that, where its libraries
+	// are foreseen, of zero blobs, as soon as one of their layers is new. What it
+	// returns is told of each layer that is whole in Cache, while others are
+	// still being made, and of the end, once or twice: when there will be no
+	// image after all, or when the run is over. ctx ends with the run or later.
+	// Coming and layer return at once. Nil tells nobody.
 	Coming func(ctx context.Context, blobs int) (layer func(cache.Descriptor), withdraw func(context.Context))
 	// Keychain finds the credentials of the base's registry; nil means the
 	// Docker configuration and its helpers.

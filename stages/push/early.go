@@ -13,7 +13,7 @@ import (
 // asks what the push would ask, once: what it has not begun, or could not send,
 // is left to the push. A nil early does nothing.
 type early struct {
-	ctx    context.Context // ends with the run, or by cancel
+	ctx    context.Context // of all that it asks and sends, from Expect on; ended by cancel
 	r      *repository
 	from   content
 	p      *progress
