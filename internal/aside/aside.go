@@ -17,11 +17,11 @@ func With(ctx context.Context) (_ context.Context, hurry func()) {
 }
 
 // Do does a piece of work, and returns when it is done. Where its context is
-// marked, nobody waits, and the system has priorities of threads, work runs at a
-// low one; goroutines that it starts do not. It is best called for what takes
+// marked and not over, nobody waits, and the system has priorities of threads,
+// work runs at a low one; goroutines that it starts do not. It is best called for what takes
 // milliseconds: a piece that was begun is not hurried.
 func Do(ctx context.Context, work func()) {
-	if waited, marked := ctx.Value(key{}).(*atomic.Bool); !marked || waited.Load() {
+	if waited, marked := ctx.Value(key{}).(*atomic.Bool); !marked || waited.Load() || ctx.Err() != nil {
 		work()
 		return
 	}

@@ -39,8 +39,12 @@ func TestDo(t *testing.T) {
 	if got := within(child); got != min(usual+niceness, 19) {
 		t.Errorf("below the mark: %d, want %d", got, usual+niceness)
 	}
-	hurry()
+	cancel()
 	if got := within(child); got != usual {
+		t.Errorf("when it is over: %d, want %d", got, usual)
+	}
+	hurry()
+	if got := within(marked); got != usual {
 		t.Errorf("in a hurry: %d, want %d", got, usual)
 	}
 	if got := priority(t); got != usual {

@@ -118,8 +118,10 @@ func (c *compressor) submit() error {
 	}
 	c.group.Go(func() error {
 		defer close(j.done)
-		var err error
-		aside.Do(c.ctx, func() { err = work(j) })
+		err := context.Cause(c.ctx) // of blocks that waited when it ended
+		if err == nil {
+			aside.Do(c.ctx, func() { err = work(j) })
+		}
 		if err == nil {
 			j.done <- true
 		}
