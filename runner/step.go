@@ -68,7 +68,7 @@ type Env struct {
 	// Background starts work that must not hold up the road: it is not
 	// cancelled by another step's failure, and is joined within the run's
 	// grace period after the last step. It begins when the steps that follow
-	// have had the machine to themselves for a second, or none is left. Its
+	// have had the machine to themselves for some seconds, or none is left. Its
 	// error is a warning.
 	Background func(what string, work func(context.Context) error)
 

@@ -71,8 +71,8 @@ func (s *Step) makeAhead(ctx context.Context) {
 	ctx, hurry := aside.With(ctx)
 	a := &ahead{
 		hurry: hurry, taken: make(chan struct{}), known: map[appjar.Entry]cache.Digest{}, flight: map[cache.Key]*flight{},
-		// What was told lives on when the step is over: Run, or handedOver's
-		// no, withdraws it.
+		// It outlives the step, until the push has taken over what was sent: it
+		// is withdrawn below, or by Run.
 		coming: s.coming(context.WithoutCancel(ctx), 0),
 	}
 	files, err := a.read(ctx, libraries, openReleased(s.deps.State))

@@ -74,6 +74,7 @@ func major(version string) int {
 	return n
 }
 
+// has tells whether a dependency is packed.
 func (p *packaging) has(d mvn.Dependency) bool {
 	r := p.settings
 	switch {

@@ -19,9 +19,9 @@ func fastJar(p *mvn.Project) []Foreseen {
 	}
 	var boot, out []string
 	jars := released(p.Resolution)
-	glance := newGlance()
+	descriptors := newGlance()
 	for _, d := range jars {
-		extension, err := glance.read(d.File, "META-INF/quarkus-extension.properties")
+		extension, err := descriptors.read(d.File, "META-INF/quarkus-extension.properties")
 		if err != nil {
 			continue // most likely no extension
 		}

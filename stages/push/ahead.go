@@ -15,7 +15,7 @@ type ahead struct {
 	places chan *url.URL // one for each that was asked for; nil where there is none
 
 	mu     sync.Mutex
-	opened int
+	opened int // in all, or being opened
 	left   int // that nobody has taken
 }
 
