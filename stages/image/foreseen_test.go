@@ -61,7 +61,8 @@ func (s shelf) application(t *testing.T, more map[string]string) In {
 type prepares struct {
 	*Step
 	mu     sync.Mutex
-	layers []cache.Digest // that Coming was told of
+	blobs  []int          // of each call of Coming
+	layers []cache.Digest // that it was told of
 	over   int            // withdrawals
 	end    context.CancelFunc
 	ended  chan struct{}
@@ -71,7 +72,10 @@ func prepare(t *testing.T, base, state string, memory *cache.Cache, foreseen []F
 	t.Helper()
 	p := &prepares{ended: make(chan struct{})}
 	config := Config{Base: base, Layout: filepath.Join(t.TempDir(), "image"), Train: trainNever}
-	p.Step = New(config, Deps{Cache: memory, State: state, Coming: func(context.Context, int) (func(cache.Descriptor), func(context.Context)) {
+	p.Step = New(config, Deps{Cache: memory, State: state, Coming: func(_ context.Context, blobs int) (func(cache.Descriptor), func(context.Context)) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.blobs = append(p.blobs, blobs)
 		return func(d cache.Descriptor) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
@@ -207,6 +211,27 @@ func TestForeseen(t *testing.T) {
 				t.Error("nothing was withdrawn at the end")
 			}
 		})
+	}
+}
+
+// TestForeseenIsAllThatIsNew: Run says that the image is a new one, and what of,
+// where all it had to write was written ahead.
+func TestForeseenIsAllThatIsNew(t *testing.T) {
+	libraries, base, memory := newShelf(t, "big-1.0.jar", "small-1.0.jar", "h2-2.jar"), "oci:"+baseLayout(t, runtime.GOARCH), newCache(t)
+	prepare(t, base, t.TempDir(), memory, nil).run(t, libraries.application(t, map[string]string{"BOOT-INF/lib/h2-2.jar": library(t, "other bytes")}))
+	p := prepare(t, base, t.TempDir(), memory, libraries.foreseen())
+	p.settled(t, 1)
+	if !slices.Equal(p.blobs, []int{0}) || len(p.layers) != 1 {
+		t.Fatalf("ahead, Coming was called with %v, and told of %v", p.blobs, p.layers)
+	}
+	r, _ := p.run(t, libraries.application(t, nil))
+	if !slices.Equal(p.blobs, []int{0, 2}) { // a config and a layer
+		t.Errorf("Coming was called with %v", p.blobs)
+	}
+	for _, l := range r.Out.Layers[len(r.Out.Layers)-2:] {
+		if !slices.Contains(p.layers, l.Digest) {
+			t.Errorf("not told of %s", l.Name)
+		}
 	}
 }
 

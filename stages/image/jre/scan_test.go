@@ -64,7 +64,7 @@ func TestScanJar(t *testing.T) {
 		"BOOT-INF/classes/C.class":             classFile("com/sun/net/httpserver/HttpServer", "Unnamed"),
 		"a/Broken.class":                       "\xCA\xFE\xBA\xBE\x00\x00\x00\x3D\xFF\xFF\x01",
 		"a/Text.class":                         "not a class",
-		"META-INF/versions/21/a/A.class":       classFile("jdk/jfr/Event"),
+		"META-INF/versions/21/a/A.class":       classFile("jdk/jfr/Event", "com/sun/net/httpserver/HttpServer"), // one that the jar's own name as well
 		"META-INF/versions/x/a/A.class":        classFile("java/prefs/Preferences"),
 		"META-INF/services/java.sql.Driver":    "a.D",
 		"META-INF/services/javax.print.X$Y":    "a.D",
@@ -83,7 +83,7 @@ func TestScanJar(t *testing.T) {
 			"com/sun/net/httpserver", "java/awt", "java/net/http", "java/prefs", "java/rmi", "java/sql", "java/util",
 			"javax/naming", "javax/print", "javax/script",
 		},
-		Versions: map[int][]string{11: {"java/lang/management"}, 21: {"jdk/jfr"}},
+		Versions: map[int][]string{11: {"java/lang/management"}, 21: {"com/sun/net/httpserver", "jdk/jfr"}},
 	}
 	if !reflect.DeepEqual(refs, want) {
 		t.Errorf("got  %+v\nwant %+v", refs, want)
