@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -200,5 +201,36 @@ func TestSpool(t *testing.T) {
 	_, err := WriteLayer(t.Context(), newMemory(), "x", sample(), Zstd(zstd.SpeedBestCompression))
 	if err == nil || !strings.HasPrefix(err.Error(), "layer x: make a temporary file: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Blocks that wait when a layer is given up are not compressed: whoever
+// interrupts a run waits for those that have begun.
+func TestGivenUpBlocks(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var begun atomic.Int32
+	codec := Gzip(1)
+	codec.newBlock = func() (block, error) {
+		begun.Add(1)
+		return func(dst, src []byte) ([]byte, error) { return append(dst, src...), nil }, nil
+	}
+	for range 20 { // submit's select picks either
+		c, err := newCompressor(ctx, codec, io.Discard, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := codec.budget.buffer(t.Context(), codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.src = append(b.src, 1)
+		c.buf = &b
+		if err := errors.Join(c.submit(), c.abandon()); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+	}
+	if n := begun.Load(); n > 0 {
+		t.Errorf("%d of 20 blocks were compressed", n)
 	}
 }
