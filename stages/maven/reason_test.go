@@ -113,6 +113,18 @@ func TestTheWayOutOfPlainHTTP(t *testing.T) {
 	}
 }
 
+// TestTheWayOutOfACutJar: what Maven says of a jar that a killed build left.
+func TestTheWayOutOfACutJar(t *testing.T) {
+	for _, message := range []string{
+		"Execution repackage of goal org.springframework.boot:spring-boot-maven-plugin:4.1.2:repackage failed: Error reading archive file",
+		"Error reading archive file: zip file is empty", "java.util.zip.ZipException: zip END header not found",
+	} {
+		if got := remedy(&job{}, message); !strings.Contains(got, "remove the target folder") {
+			t.Errorf("%s: %q", message, got)
+		}
+	}
+}
+
 func TestTheWayOutOfAnOldMaven(t *testing.T) {
 	const message = "Detected Maven Version: 3.8.7 is not in the allowed range [3.9.9,)."
 	for name, c := range map[string]struct {

@@ -17,6 +17,10 @@ var (
 	number    = regexp.MustCompile(`\d+(?:\.\d+)*`)
 )
 
+// cutShort is for the archive plug-ins' errors: they take a jar that is newer
+// than the classes for one that is whole.
+const cutShort = "remove the target folder, or run mvn clean: a build that was killed leaves jars that are cut short"
+
 // remedy is what to do about the failures that many meet, empty for others.
 func remedy(j *job, message string) string {
 	if m := oldMaven.FindStringSubmatch(message); m != nil {
@@ -47,6 +51,9 @@ func remedy(j *job, message string) string {
 		{"Unrecognized option", "correct maven.args, .mvn/maven.config, MAVEN_OPTS or .mvn/jvm.config"},
 		{"Unknown lifecycle phase", "correct maven.goals"},
 		{"is no longer supported. Use", "set maven.compiler.source and target, or maven.compiler.release with maven-compiler-plugin 3.6 or newer"},
+		{"Error reading archive file", cutShort},
+		{"zip file is empty", cutShort},
+		{"zip END header not found", cutShort},
 		{"Java heap space", "give Maven more memory: -Xmx in MAVEN_OPTS or .mvn/jvm.config"},
 	} {
 		if strings.Contains(message, r.sign) {
