@@ -73,7 +73,7 @@ func report(bounds []bound) error {
 		if b.missed() {
 			verdict, missed = "MISSED", missed+1
 		}
-		fmt.Printf("| %s | %s %s | ≤ %g %s | %s |\n", b.what, b.got, b.unit, b.max, b.unit, verdict)
+		fmt.Printf("| %s | %s %s | ≤ %.3g %s | %s |\n", b.what, b.got, b.unit, b.max, b.unit, verdict)
 	}
 	if missed > 0 {
 		return fmt.Errorf("%d bounds missed", missed)
